@@ -1,0 +1,131 @@
+"""The compiled core. Only `record.py`, `log.py` and `broker/server.py` import it."""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+__all__ = ["ControlRequest", "Engine", "__version__", "build_profile"]
+
+__version__: str
+
+def build_profile() -> str:
+    """Return `release` or `debug`; benchmarks refuse the latter."""
+
+@final
+class ControlRequest:
+    """One request that Python has to answer. Immutable."""
+
+    @property
+    def token(self) -> int:
+        """Names this request towards `respond`, `reroute` and `disconnect`; used once."""
+    @property
+    def api_key(self) -> int: ...
+    @property
+    def api_version(self) -> int: ...
+    @property
+    def correlation_id(self) -> int: ...
+    @property
+    def client_id(self) -> str | None: ...
+    @property
+    def connection_id(self) -> int:
+        """Same for all requests of one connection, never reused."""
+    @property
+    def peer_host(self) -> str:
+        """The peer's IP address."""
+    @property
+    def body(self) -> bytes:
+        """The request after its header."""
+
+@final
+class Engine:
+    """The broker's Rust side: log directory, hosted partitions and server. Thread-safe; releases the GIL for I/O.
+
+    Life: construct (locks and reads the data directory) -> host_partitions, publish_* -> bind -> start -> stop -> close.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """Open the data directory.
+
+        Args:
+            settings: effective broker settings under Kafka's names, all values as text; `log.dirs`, `node.id` and
+                optionally `cluster.id` are required, unknown names are ignored (Python has validated them).
+
+        Raises:
+            DataDirLockedError: another broker holds the directory.
+            StorageError: it can't be read or written, or belongs to another node or cluster.
+        """
+    @property
+    def cluster_id(self) -> str:
+        """From `meta.properties`; made on the first start."""
+    def partitions_on_disk(self) -> list[tuple[str, int, bytes | None]]:
+        """Return (topic, partition, topic id or None) of every partition folder."""
+    def host_partitions(
+        self,
+        topic: str,
+        topic_id: bytes,
+        config: Mapping[str, str],
+        partitions: Sequence[tuple[int, int, int]],
+    ) -> None:
+        """Open or make the logs of a topic and lead them.
+
+        Args:
+            topic: name. topic_id: 16 bytes. config: all effective topic settings as text.
+            partitions: (partition, leader epoch, in-sync replica count).
+        """
+    def configure_topic(self, topic: str, config: Mapping[str, str]) -> None:
+        """Replace the effective settings of a topic's hosted partitions."""
+    def delete_partitions(self, topic: str, partitions: Sequence[int]) -> None:
+        """Stop serving and delete; waiting fetches are answered, the files go after `file.delete.delay.ms`."""
+    def publish_brokers(self, brokers: Sequence[tuple[int, str, int, str | None]], controller_id: int) -> None:
+        """Set what Metadata and the like say of the cluster: (node id, host, port, rack)."""
+    def publish_topics(
+        self,
+        topics: Sequence[tuple[str, bytes, bool, Sequence[tuple[int, int, int, Sequence[int], Sequence[int], Sequence[int]]]]],
+    ) -> None:
+        """Add or replace topics in the metadata snapshot.
+
+        Args:
+            topics: (name, 16-byte id, internal, partitions), each partition being
+                (index, leader, leader epoch, replicas, isr, offline replicas).
+        """
+    def withdraw_topics(self, names: Sequence[str]) -> None:
+        """Take topics out of the metadata snapshot."""
+    def publish_apis(self, apis: Sequence[tuple[int, int, int]]) -> None:
+        """Set (api key, lowest, highest version) of what Python serves; ApiVersions adds what Rust serves itself."""
+    def bind(self, host: str, port: int) -> int:
+        """Take the port (0 = a free one) without accepting yet; return it.
+
+        Raises:
+            OSError: in use, not permitted, no such address.
+        """
+    def start(self) -> None:
+        """Accept connections."""
+    def control_fd(self) -> int:
+        """Return an eventfd that is readable while `take_requests` has something; the engine owns it."""
+    def take_requests(self, limit: int) -> list[ControlRequest]:
+        """Take up to `limit` waiting requests, oldest first, and clear the eventfd when none is left."""
+    def respond(self, token: int, body: bytes) -> None:
+        """Answer a request with the response after its header. A connection that has gone meanwhile is no error."""
+    def reroute(self, token: int) -> None:
+        """Answer a Metadata request from the snapshot after all (Python has created the topics it named)."""
+    def disconnect(self, token: int) -> None:
+        """Close the connection the request came on: the answer to what can't be decoded."""
+    def append(self, topic: str, partition: int, batches: bytes) -> tuple[int, int]:
+        """Append as a coordinator of this broker; return (base offset, last offset).
+
+        Raises:
+            NotLeaderOrFollowerError: the partition isn't hosted here. StorageError: the write failed.
+        """
+    def read(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
+        """Return whole batches from `offset` on, up to the log end; empty at the end."""
+    def offsets(self, topic: str, partition: int) -> tuple[int, int, int]:
+        """Return (log start offset, high watermark, log end offset)."""
+    def log_sizes(self) -> list[tuple[str, int, int]]:
+        """Return (topic, partition, bytes) of every hosted partition."""
+    def take_events(self) -> list[tuple[str, str]]:
+        """Return (kind, text) of what happened since the last call; kinds: `log_dir_offline`. Wakes `control_fd`."""
+    def metrics(self) -> dict[str, int]:
+        """Return counters and gauges by name."""
+    def stop(self, grace_ms: int) -> None:
+        """Stop accepting, let requests under way finish for up to `grace_ms`, close every connection. Blocks."""
+    def close(self) -> None:
+        """Flush, write checkpoints and the clean-shutdown marker, release the lock. Idempotent. Blocks."""

@@ -1,0 +1,1 @@
+//! Sockets, framing, the Produce and Fetch path, purgatory and the control queue.

@@ -1,0 +1,1 @@
+//! A hosted partition: its log, its leadership and who waits on it.

@@ -1,0 +1,3 @@
+//! Frames and messages of the Kafka protocol. No I/O.
+
+pub mod primitives;
