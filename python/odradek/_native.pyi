@@ -79,7 +79,9 @@ class Engine:
         """Set what Metadata and the like say of the cluster: (node id, host, port, rack)."""
     def publish_topics(
         self,
-        topics: Sequence[tuple[str, bytes, bool, Sequence[tuple[int, int, int, Sequence[int], Sequence[int], Sequence[int]]]]],
+        topics: Sequence[
+            tuple[str, bytes, bool, Sequence[tuple[int, int, int, Sequence[int], Sequence[int], Sequence[int]]]]
+        ],
     ) -> None:
         """Add or replace topics in the metadata snapshot.
 
