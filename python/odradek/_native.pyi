@@ -68,7 +68,9 @@ class Engine:
         """Open or make the logs of a topic and lead them.
 
         Args:
-            topic: name. topic_id: 16 bytes. config: all effective topic settings as text.
+            topic: name.
+            topic_id: 16 bytes.
+            config: all effective topic settings as text.
             partitions: (partition, leader epoch, in-sync replica count).
         """
     def configure_topic(self, topic: str, config: Mapping[str, str]) -> None:
