@@ -1,0 +1,131 @@
+"""Decode requests and encode responses of one API version: a thin layer over kio's generated classes.
+
+kio has one module for each API and version (`kio.schema.join_group.v9.response`), a frozen dataclass for each struct.
+Handlers serve many versions with one body of code, so they build messages through a `Schema`, which drops the fields
+that the version at hand does not have. Modules are loaded when their version is first seen: all together they would
+cost 0.8 s and 39 MiB.
+
+kio's habits, which show through here: durations (`throttle_time`, `timeout`) are `datetime.timedelta`; a zero UUID is
+None; arrays are tuples; an error code may be any IntEnum member.
+
+Limit: kio refuses tagged fields it does not know, so does `decode`.
+"""
+
+from datetime import timedelta
+from functools import cache
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from odradek.errors import RemoteProtocolError
+from odradek.protocol.api_keys import ApiKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "schema"]
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Longest request that is decoded here. A struct of 3 bytes on the wire becomes one of about 70 in memory: the worst
+body costs some 100 MiB and one second. Produce is not decoded here and has its own limit."""
+
+_NO_THROTTLE: Final = timedelta(0)
+
+
+def decode(api_key: int, version: int, body: bytes) -> Any:
+    """Return the request in `body` (what follows the request header) as kio's dataclass of that version.
+
+    Counts and lengths that lie cost no memory: kio reads element by element and stops at the end of the body.
+
+    Raises:
+        RemoteProtocolError: the body is cut short, malformed or longer than MAX_BODY_BYTES; the connection it came on
+            can't be trusted any more.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise RemoteProtocolError(f"{_label(api_key, version)}: {len(body)} bytes, the limit is {MAX_BODY_BYTES}")
+    reader = _request_reader(api_key, version)
+    try:
+        return reader(body, 0)[0]
+    except Exception as error:  # kio raises its own errors, KeyError, ValueError and OverflowError on bad bytes
+        raise RemoteProtocolError(f"{_label(api_key, version)}: {error}") from error
+
+
+def encode(message: Any) -> bytes:
+    """Return the bytes of a request or response without its header."""
+    buffer = BytesIO()
+    _writer(type(message))(buffer, message)
+    return buffer.getvalue()
+
+
+@cache
+def schema(api_key: int, version: int) -> "Schema":
+    """Return the (shared, immutable) schema of one version of one API."""
+    return Schema(api_key, version)
+
+
+class Schema:
+    """Builders of one API version's messages, by class name: `m.JoinGroupResponse(error_code=..., leader=...)`.
+
+    A builder takes every field that any version has and ignores those that this version lacks. `throttle_time` may be
+    left out and is then zero. A struct that this version lacks altogether builds None.
+    """
+
+    def __init__(self, api_key: int, version: int) -> None:
+        self.api_key = ApiKey(api_key)
+        self.version = version
+
+    def __getattr__(self, name: str) -> "Callable[..., Any]":
+        builder = self._builder(name)
+        setattr(self, name, builder)  # the next use finds it without coming here
+        return builder
+
+    def _builder(self, name: str) -> "Callable[..., Any]":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        for part in ("response", "request"):
+            cls = getattr(_module(self.api_key, self.version, part), name, None)
+            if cls is not None:
+                break
+        else:
+            return _absent
+        fields = frozenset(cls.__dataclass_fields__)
+        throttled = "throttle_time" in fields
+
+        def build(**values: Any) -> Any:
+            known = {field: value for field, value in values.items() if field in fields}
+            if throttled:
+                known.setdefault("throttle_time", _NO_THROTTLE)
+            return cls(**known)
+
+        return build
+
+
+def _absent(**_values: Any) -> None:
+    return None
+
+
+def _label(api_key: int, version: int) -> str:
+    return f"{ApiKey(api_key).name} version {version}"
+
+
+@cache
+def _module(api_key: int, version: int, part: str) -> Any:
+    return import_module(f"kio.schema.{ApiKey(api_key).name.lower()}.v{version}.{part}")
+
+
+@cache
+def _request_reader(api_key: int, version: int) -> "Callable[[bytes, int], tuple[Any, int]]":
+    from kio.serial import entity_reader  # noqa: PLC0415 - kio costs 90 ms; ready comes first
+
+    module = _module(api_key, version, "request")
+    name = "".join(part.capitalize() for part in ApiKey(api_key).name.split("_")) + "Request"
+    reader: Callable[[bytes, int], tuple[Any, int]] = entity_reader(getattr(module, name))
+    return reader
+
+
+@cache
+def _writer(cls: type[Any]) -> "Callable[[BytesIO, Any], None]":
+    from kio.serial import entity_writer  # noqa: PLC0415 - as above
+
+    writer: Callable[[BytesIO, Any], None] = entity_writer(cls)
+    return writer
