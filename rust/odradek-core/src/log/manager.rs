@@ -41,7 +41,11 @@ pub struct LogManager {}
 
 impl LogManager {
     /// Locks the directory, reads `meta.properties`, the checkpoints and the clean-shutdown marker. Opens no segment.
-    pub fn open(config: LogManagerConfig, fs: Arc<dyn FileSystem>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, LogError> {
+    pub fn open(
+        config: LogManagerConfig,
+        fs: Arc<dyn FileSystem>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, LogError> {
         let _ = (config, fs, clock);
         todo!()
     }
@@ -53,7 +57,12 @@ impl LogManager {
 
     /// Opens (or makes) the log of a partition. After a clean shutdown no file of an existing one is touched before
     /// its first use.
-    pub fn host(&self, tp: &TopicPartition, topic_id: Uuid, config: Arc<LogConfig>) -> Result<Arc<PartitionLog>, LogError> {
+    pub fn host(
+        &self,
+        tp: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Arc<PartitionLog>, LogError> {
         let _ = (tp, topic_id, config);
         todo!()
     }

@@ -1,1 +1,15 @@
 //! Sockets, framing, the Produce and Fetch path, purgatory and the control queue.
+//!
+//! Not the log (`log`), not the rules of topics and groups (Python). Read next: [`server`] (threads and accepting),
+//! then `connection` (one client), then `router` (which request goes where).
+
+pub mod config;
+pub mod control;
+pub mod events;
+pub mod mailbox;
+pub mod metrics;
+pub mod server;
+pub mod snapshot;
+pub mod state;
+
+pub use config::NetConfig;

@@ -1,0 +1,49 @@
+//! The server's settings and their defaults.
+
+/// What the server acts on; names follow Kafka's settings where it has them.
+#[derive(Debug, Clone)]
+pub struct NetConfig {
+    /// `node.id`
+    pub node_id: i32,
+    /// `num.network.threads`: I/O threads, each with its own event loop.
+    pub threads: usize,
+    /// `socket.request.max.bytes`: a longer frame closes the connection.
+    pub max_request_bytes: usize,
+    /// `queued.max.request.bytes`: bound on the bytes of partly received and queued requests (see `net::memory`).
+    pub request_memory_bytes: usize,
+    /// `queued.max.requests`: requests that wait for Python before connections are no longer read.
+    pub control_queue_requests: usize,
+    /// `max.connections`
+    pub max_connections: usize,
+    /// `max.connections.per.ip`
+    pub max_connections_per_ip: usize,
+    /// `connections.max.idle.ms`; not positive = never.
+    pub connections_max_idle_ms: i64,
+    /// `socket.listen.backlog.size`
+    pub listen_backlog: i32,
+    /// `fetch.max.bytes`: upper bound of what one Fetch answer carries.
+    pub fetch_max_bytes: i32,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub fetch_session_slots: usize,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            node_id: 0,
+            threads: 2,
+            max_request_bytes: 100 << 20,
+            request_memory_bytes: 256 << 20,
+            control_queue_requests: 500,
+            max_connections: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            max_connections_per_ip: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            connections_max_idle_ms: 600_000,
+            listen_backlog: 1024,
+            fetch_max_bytes: 55 << 20,
+            fetch_session_slots: 1000,
+            auto_create_topics: true,
+        }
+    }
+}

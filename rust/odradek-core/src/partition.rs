@@ -1,1 +1,0 @@
-//! A hosted partition: its log, its leadership and who waits on it.
