@@ -1,13 +1,20 @@
 //! The `odradek._native` module: registers what the other files define, nothing else.
 
+mod engine;
+mod error;
+
 use pyo3::prelude::*;
 
-#[pymodule(gil_used = false)]
-mod odradek_native {
-    use pyo3::prelude::*;
+/// `release` or `debug`.
+#[pyfunction]
+fn build_profile() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
+}
 
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
-    }
+#[pymodule(gil_used = false)]
+#[pyo3(name = "_native")]
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(build_profile, module)?)?;
+    engine::register(module)
 }

@@ -1,0 +1,226 @@
+//! `Engine` and `ControlRequest`: the broker's Rust side as Python holds it. Documented in `_native.pyi`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use odradek_core::engine::{BrokerInfo, ControlRequest, Engine, PartitionInfo, TopicInfo};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use uuid::Uuid;
+
+use crate::error::from_engine;
+
+/// One request that Python has to answer.
+#[pyclass(frozen, name = "ControlRequest", module = "odradek._native")]
+pub struct PyControlRequest {
+    request: ControlRequest,
+}
+
+#[pymethods]
+impl PyControlRequest {
+    #[getter]
+    fn token(&self) -> u64 {
+        self.request.token
+    }
+
+    #[getter]
+    fn api_key(&self) -> i16 {
+        self.request.api_key
+    }
+
+    #[getter]
+    fn api_version(&self) -> i16 {
+        self.request.api_version
+    }
+
+    #[getter]
+    fn correlation_id(&self) -> i32 {
+        self.request.correlation_id
+    }
+
+    #[getter]
+    fn client_id(&self) -> Option<&str> {
+        self.request.client_id.as_deref()
+    }
+
+    #[getter]
+    fn connection_id(&self) -> u64 {
+        self.request.connection_id
+    }
+
+    #[getter]
+    fn peer_host(&self) -> &str {
+        &self.request.peer_host
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.request.body)
+    }
+}
+
+type BrokerRow = (i32, String, i32, Option<String>);
+type PartitionRow = (i32, i32, i32, Vec<i32>, Vec<i32>, Vec<i32>);
+type TopicRow = (String, [u8; 16], bool, Vec<PartitionRow>);
+
+fn topic_info((name, id, internal, partitions): TopicRow) -> TopicInfo {
+    let partitions = partitions
+        .into_iter()
+        .map(|(index, leader, leader_epoch, replicas, isr, offline)| PartitionInfo {
+            index,
+            leader,
+            leader_epoch,
+            replicas,
+            isr,
+            offline,
+        })
+        .collect();
+    TopicInfo { name: name.into(), id: Uuid::from_bytes(id), internal, partitions }
+}
+
+/// The broker's Rust side.
+#[pyclass(frozen, name = "Engine", module = "odradek._native")]
+pub struct PyEngine {
+    engine: Engine,
+}
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    fn new(py: Python<'_>, settings: HashMap<String, String>) -> PyResult<Self> {
+        let engine = py.detach(|| Engine::open(&settings)).map_err(from_engine)?;
+        Ok(Self { engine })
+    }
+
+    #[getter]
+    fn cluster_id(&self) -> &str {
+        self.engine.cluster_id()
+    }
+
+    fn partitions_on_disk(&self, py: Python<'_>) -> Vec<(String, i32, Option<[u8; 16]>)> {
+        py.detach(|| self.engine.partitions_on_disk())
+            .into_iter()
+            .map(|(tp, id)| (tp.topic.to_string(), tp.partition, id.map(Uuid::into_bytes)))
+            .collect()
+    }
+
+    fn host_partitions(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        topic_id: [u8; 16],
+        config: HashMap<String, String>,
+        partitions: Vec<(i32, i32, u32)>,
+    ) -> PyResult<()> {
+        py.detach(|| self.engine.host_partitions(topic, Uuid::from_bytes(topic_id), &config, &partitions))
+            .map_err(from_engine)
+    }
+
+    fn configure_topic(&self, py: Python<'_>, topic: &str, config: HashMap<String, String>) -> PyResult<()> {
+        py.detach(|| self.engine.configure_topic(topic, &config)).map_err(from_engine)
+    }
+
+    fn delete_partitions(&self, py: Python<'_>, topic: &str, partitions: Vec<i32>) -> PyResult<()> {
+        py.detach(|| self.engine.delete_partitions(topic, &partitions)).map_err(from_engine)
+    }
+
+    fn publish_brokers(&self, brokers: Vec<BrokerRow>, controller_id: i32) {
+        let brokers =
+            brokers.into_iter().map(|(node_id, host, port, rack)| BrokerInfo { node_id, host, port, rack }).collect();
+        self.engine.publish_brokers(brokers, controller_id);
+    }
+
+    fn publish_topics(&self, topics: Vec<TopicRow>) {
+        self.engine.publish_topics(topics.into_iter().map(topic_info).collect());
+    }
+
+    fn withdraw_topics(&self, names: Vec<String>) {
+        self.engine.withdraw_topics(&names);
+    }
+
+    fn publish_apis(&self, apis: Vec<(i16, i16, i16)>) {
+        self.engine.publish_apis(&apis);
+    }
+
+    fn bind(&self, py: Python<'_>, host: &str, port: u16) -> PyResult<u16> {
+        py.detach(|| self.engine.bind(host, port)).map_err(from_engine)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.engine.start()).map_err(from_engine)
+    }
+
+    fn control_fd(&self) -> i32 {
+        self.engine.control_fd()
+    }
+
+    fn take_requests(&self, limit: usize) -> Vec<PyControlRequest> {
+        self.engine.take_requests(limit).into_iter().map(|request| PyControlRequest { request }).collect()
+    }
+
+    fn respond(&self, token: u64, body: &[u8]) {
+        self.engine.respond(token, Bytes::copy_from_slice(body));
+    }
+
+    fn reroute(&self, token: u64) {
+        self.engine.reroute(token);
+    }
+
+    fn disconnect(&self, token: u64) {
+        self.engine.disconnect(token);
+    }
+
+    fn append(&self, py: Python<'_>, topic: &str, partition: i32, batches: &[u8]) -> PyResult<(i64, i64)> {
+        let batches = Bytes::copy_from_slice(batches);
+        py.detach(|| self.engine.append(topic, partition, batches)).map_err(from_engine)
+    }
+
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.engine.read(topic, partition, offset, max_bytes)).map_err(from_engine)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn offsets(&self, topic: &str, partition: i32) -> PyResult<(i64, i64, i64)> {
+        self.engine.offsets(topic, partition).map_err(from_engine)
+    }
+
+    fn log_sizes(&self, py: Python<'_>) -> Vec<(String, i32, u64)> {
+        let sizes = py.detach(|| self.engine.log_sizes());
+        sizes.into_iter().map(|(topic, partition, bytes)| (topic.to_string(), partition, bytes)).collect()
+    }
+
+    fn take_events(&self) -> Vec<(String, String)> {
+        self.engine.take_events()
+    }
+
+    fn metrics(&self) -> BTreeMap<&'static str, u64> {
+        self.engine.metrics()
+    }
+
+    fn stop(&self, py: Python<'_>, grace_ms: u64) -> PyResult<()> {
+        if grace_ms > 3_600_000 {
+            return Err(PyValueError::new_err(format!("grace_ms={grace_ms} is over an hour")));
+        }
+        py.detach(|| self.engine.stop(Duration::from_millis(grace_ms)));
+        Ok(())
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.engine.close()).map_err(from_engine)
+    }
+}
+
+/// Adds this file's classes to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyControlRequest>()?;
+    module.add_class::<PyEngine>()
+}
