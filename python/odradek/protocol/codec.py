@@ -53,7 +53,8 @@ def decode(api_key: int, version: int, body: bytes) -> Any:
 def encode(message: Any) -> bytes:
     """Return the bytes of a request or response without its header."""
     buffer = BytesIO()
-    _writer(type(message))(buffer, message)
+    cls: Any = type(message)
+    _writer(cls)(buffer, message)
     return buffer.getvalue()
 
 
@@ -124,7 +125,7 @@ def _request_reader(api_key: int, version: int) -> "Callable[[bytes, int], tuple
 
 
 @cache
-def _writer(cls: type[Any]) -> "Callable[[BytesIO, Any], None]":
+def _writer(cls: Any) -> "Callable[[BytesIO, Any], None]":
     from kio.serial import entity_writer  # noqa: PLC0415 - as above
 
     writer: Callable[[BytesIO, Any], None] = entity_writer(cls)
