@@ -23,6 +23,8 @@
 use thiserror::Error;
 
 use super::crc32c::crc32c;
+use crate::compress::{CompressError, Compression, DecompressError};
+use crate::wire::primitives::PrimitiveError;
 
 /// Bytes before the length field's value starts to count: base offset and the length itself.
 pub const LOG_OVERHEAD: usize = 12;
@@ -32,6 +34,16 @@ pub const HEADER_BYTES: usize = 61;
 pub const MAGIC_V2: i8 = 2;
 /// Where the CRC's coverage starts.
 pub const CRC_START: usize = 21;
+const MAGIC_POSITION: usize = 16;
+
+/// Attribute bits that hold the codec's number.
+pub const CODEC_MASK: i16 = 0x07;
+/// Attribute bit: the broker's clock stamped the records.
+pub const LOG_APPEND_TIME: i16 = 0x08;
+/// Attribute bit: part of a transaction.
+pub const TRANSACTIONAL: i16 = 0x10;
+/// Attribute bit: control batch.
+pub const CONTROL: i16 = 0x20;
 
 /// What is wrong with a batch.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -56,9 +68,31 @@ pub enum BatchError {
         /// What the header says.
         found: u32,
     },
-    /// Header fields or records contradict each other.
+    /// Header fields contradict each other or the bytes.
     #[error("malformed record batch: {0}")]
     Malformed(&'static str),
+    /// The records contradict themselves or their header, or break a rule that was asked for.
+    #[error("invalid record: {0}")]
+    InvalidRecord(&'static str),
+    /// The attributes name a codec that does not exist.
+    #[error("record batch has compression codec {0}, which does not exist")]
+    UnknownCodec(u8),
+    /// The records can't be decompressed.
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
+    /// The records can't be compressed.
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+}
+
+impl From<PrimitiveError> for BatchError {
+    fn from(error: PrimitiveError) -> Self {
+        Self::InvalidRecord(match error {
+            PrimitiveError::Short => "its fields reach past its end",
+            PrimitiveError::Overlong => "a variable-length integer is too long",
+            PrimitiveError::NegativeLength => "a length is negative",
+        })
+    }
 }
 
 /// The decoded header of one batch.
@@ -99,6 +133,29 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 }
 
 impl BatchHeader {
+    /// Splits the first batch off `bytes`: its header, all its bytes, and what follows it.
+    ///
+    /// Checks the magic, that the length is possible and that the bytes are there; not the checksum ([`check_crc`]).
+    ///
+    /// # Errors
+    /// [`BatchError::UnsupportedMagic`], [`BatchError::Truncated`] or [`BatchError::Malformed`].
+    pub fn split_first(bytes: &[u8]) -> Result<(Self, &[u8], &[u8]), BatchError> {
+        // A batch of an older magic may be shorter than our header, and is to be named as what it is.
+        if let Some(&magic) = bytes.get(MAGIC_POSITION)
+            && magic as i8 != MAGIC_V2
+        {
+            return Err(BatchError::UnsupportedMagic(magic as i8));
+        }
+        let header = Self::parse(bytes)?;
+        let needed = header.size();
+        if needed < HEADER_BYTES {
+            return Err(BatchError::Malformed("its length is less than that of its header"));
+        }
+        let (batch, rest) =
+            bytes.split_at_checked(needed).ok_or(BatchError::Truncated { available: bytes.len(), needed })?;
+        Ok((header, batch, rest))
+    }
+
     /// Reads the header at the start of `bytes`; checks nothing but that it is whole.
     ///
     /// # Errors
@@ -124,6 +181,26 @@ impl BatchHeader {
         })
     }
 
+    /// The 61 bytes of this header.
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut out = [0; HEADER_BYTES];
+        out[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        out[8..12].copy_from_slice(&self.length.to_be_bytes());
+        out[12..16].copy_from_slice(&self.partition_leader_epoch.to_be_bytes());
+        out[16..17].copy_from_slice(&self.magic.to_be_bytes());
+        out[17..21].copy_from_slice(&self.crc.to_be_bytes());
+        out[21..23].copy_from_slice(&self.attributes.to_be_bytes());
+        out[23..27].copy_from_slice(&self.last_offset_delta.to_be_bytes());
+        out[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
+        out[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        out[43..51].copy_from_slice(&self.producer_id.to_be_bytes());
+        out[51..53].copy_from_slice(&self.producer_epoch.to_be_bytes());
+        out[53..57].copy_from_slice(&self.base_sequence.to_be_bytes());
+        out[57..61].copy_from_slice(&self.record_count.to_be_bytes());
+        out
+    }
+
     /// Size of the whole batch in bytes, header included.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -136,28 +213,36 @@ impl BatchHeader {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
+    /// The codec of the records.
+    ///
+    /// # Errors
+    /// [`BatchError::UnknownCodec`].
+    pub fn compression(&self) -> Result<Compression, BatchError> {
+        Compression::from_id(self.codec()).ok_or(BatchError::UnknownCodec(self.codec()))
+    }
+
     /// Codec number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
     #[must_use]
     pub fn codec(&self) -> u8 {
-        (self.attributes & 0x07) as u8
+        (self.attributes & CODEC_MASK) as u8
     }
 
     /// True when the broker's clock stamped the records.
     #[must_use]
     pub fn is_log_append_time(&self) -> bool {
-        self.attributes & 0x08 != 0
+        self.attributes & LOG_APPEND_TIME != 0
     }
 
     /// True for a batch inside a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
-        self.attributes & 0x10 != 0
+        self.attributes & TRANSACTIONAL != 0
     }
 
     /// True for a transaction marker or another control batch.
     #[must_use]
     pub fn is_control(&self) -> bool {
-        self.attributes & 0x20 != 0
+        self.attributes & CONTROL != 0
     }
 }
 
@@ -166,6 +251,51 @@ impl BatchHeader {
 /// # Errors
 /// [`BatchError::ChecksumMismatch`] with both numbers.
 pub fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), BatchError> {
-    let expected = crc32c(&batch[CRC_START..]);
+    let covered = batch.get(CRC_START..).unwrap_or_default();
+    let expected = crc32c(covered);
     if expected == header.crc { Ok(()) } else { Err(BatchError::ChecksumMismatch { expected, found: header.crc }) }
+}
+
+/// Writes what the leader decides, outside the checksum's coverage: the base offset and the leader epoch.
+///
+/// # Errors
+/// [`BatchError::Truncated`] when `batch` is shorter than a header.
+pub fn assign(batch: &mut [u8], base_offset: i64, partition_leader_epoch: i32) -> Result<(), BatchError> {
+    check_room(batch)?;
+    batch[..8].copy_from_slice(&base_offset.to_be_bytes());
+    batch[12..16].copy_from_slice(&partition_leader_epoch.to_be_bytes());
+    Ok(())
+}
+
+/// Stamps a batch with the broker's time (`LogAppendTime`) and renews its checksum.
+///
+/// # Errors
+/// [`BatchError::Truncated`] when `batch` is shorter than a header.
+pub fn stamp_append_time(batch: &mut [u8], now_ms: i64) -> Result<(), BatchError> {
+    check_room(batch)?;
+    let attributes = i16::from_be_bytes(field(batch, 21)) | LOG_APPEND_TIME;
+    batch[21..23].copy_from_slice(&attributes.to_be_bytes());
+    batch[35..43].copy_from_slice(&now_ms.to_be_bytes());
+    renew_crc(batch);
+    Ok(())
+}
+
+fn check_room(batch: &[u8]) -> Result<(), BatchError> {
+    if batch.len() < HEADER_BYTES {
+        return Err(BatchError::Truncated { available: batch.len(), needed: HEADER_BYTES });
+    }
+    Ok(())
+}
+
+/// Sets length and checksum to those of the bytes, which are at least a header's.
+pub(super) fn seal(batch: &mut [u8]) -> Result<(), BatchError> {
+    let length = i32::try_from(batch.len() - LOG_OVERHEAD).map_err(|_| BatchError::Malformed("it is over 2 GiB"))?;
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    renew_crc(batch);
+    Ok(())
+}
+
+fn renew_crc(batch: &mut [u8]) {
+    let crc = crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
