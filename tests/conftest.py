@@ -20,6 +20,7 @@ pytest.register_assert_rewrite("support", "world", "cases_admin", "cases_data", 
 from support.broker import Broker, BrokerProcess, ExternalBroker  # noqa: E402 - after the rewrite hook
 
 if TYPE_CHECKING:
+    from support.canary import Canary
     from support.wire import Wire
 
 EXTERNAL = os.environ.get("ODRADEK_TEST_BOOTSTRAP")
@@ -110,3 +111,16 @@ def make_topic(wire: Wire, unique: Callable[[str], str]) -> Callable[..., str]:
 def topic(make_topic: Callable[..., str]) -> str:
     """A topic with one partition."""
     return make_topic()
+
+
+@pytest.fixture
+def canary(bootstrap: str, unique: Callable[[str], str]) -> Iterator[Canary]:
+    """A good client beside the trouble; after the test it must be served still and miss nothing."""
+    from support.canary import Canary
+
+    bird = Canary(bootstrap, unique("canary"))
+    yield bird
+    try:
+        bird.check()
+    finally:
+        bird.close()
