@@ -1,0 +1,75 @@
+"""Errors of the command line: what a command raises, and how any error becomes one line and an exit code."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
+
+__all__ = ["CommandError", "Failure", "describe_failure", "kafka_reason"]
+
+
+class CommandError(Exception):
+    """A command could not do what was asked; its text is the line the user reads."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the user is told, and the process's exit code."""
+
+    text: str
+    exit_code: int
+
+
+def kafka_reason(error: "KafkaError") -> str:
+    """Return librdkafka's text of an error with Kafka's own name of it, without librdkafka's prefixes."""
+    from odradek.errors import ErrorCode
+
+    text = error.str()
+    for prefix in ("Broker: ", "Local: "):
+        text = text.removeprefix(prefix)
+    try:
+        return f"{text.rstrip('.')} ({ErrorCode(error.code()).name})"
+    except ValueError:
+        return text  # librdkafka's own errors are below -1
+
+
+def _usage_failure(error: click.UsageError) -> Failure:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return Failure(error.format_message(), error.exit_code)
+    see = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+    return Failure(_one_line(f"{error.format_message().rstrip('.')}{see}"), error.exit_code)
+
+
+def _one_line(text: str) -> str:
+    return "odradek: " + re.sub(r"\s*\n\s*", " ", text.strip())
+
+
+def describe_failure(error: Exception) -> Failure:
+    """Say an error in one line.
+
+    Unknown errors are bugs of ours: the line says so, and how to get the traceback.
+    """
+    if isinstance(error, click.UsageError):
+        return _usage_failure(error)
+    if isinstance(error, click.ClickException):
+        return Failure(_one_line(error.format_message()), error.exit_code)
+    if isinstance(error, CommandError):
+        return Failure(_one_line(str(error)), 1)
+    from odradek.errors import InternalError, OdradekError
+
+    if isinstance(error, OdradekError) and not isinstance(error, InternalError):
+        return Failure(_one_line(str(error)), 1)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failure(_one_line(f"{where}{error.strerror or error}"), 1)
+    if type(error).__module__.startswith("confluent_kafka") or type(error).__module__ == "cimpl":
+        cause = error.args[0] if error.args else error
+        return Failure(_one_line(kafka_reason(cause) if hasattr(cause, "code") else str(cause)), 1)
+    return Failure(
+        _one_line(f"a bug in odradek: {type(error).__name__}: {error} (ODRADEK_DEBUG=1 shows where; please report it)"),
+        1,
+    )

@@ -1,0 +1,306 @@
+"""`odradek produce`: lines from stdin or a file become records.
+
+A line that can't be a record, or a record that the cluster refuses, is told and counted and does not stop the others;
+the exit code is 1 if there was any. Not here: reading the options that Kafka's console producer shares with the
+console consumer (`parameters.py`).
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from odradek.cli.cluster import Cluster, connection_options
+from odradek.cli.command import Command
+from odradek.cli.failures import CommandError, kafka_reason
+from odradek.cli.parameters import KEY_VALUE, as_flag, unescape
+from odradek.cli.signals import StopRequest, stop_on_signals
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+__all__ = ["produce"]
+
+_COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+_ERRORS_SHOWN = 5
+_DELIVERY_TIMEOUT_MS = 30_000
+_CREATION_PATIENCE_SECONDS = 5.0
+_POLL_EVERY_RECORDS = 1000
+_IDLE_SECONDS = 0.2
+_CHUNK_BYTES = 1 << 20
+_MAX_LINE_BYTES = 100 << 20
+
+
+@dataclass(frozen=True)
+class LineFormat:
+    """How a line becomes key and value."""
+
+    key_separator: bytes | None
+    null_marker: bytes | None
+
+    def split(self, line: bytes) -> tuple[bytes | None, bytes | None]:
+        """Return key and value.
+
+        Raises:
+            ValueError: the line lacks the key separator.
+        """
+        if self.key_separator is None:
+            return None, self._field(line)
+        key, found, value = line.partition(self.key_separator)
+        if not found:
+            raise ValueError(f"no key separator {self.key_separator.decode(errors='replace')!r} in it")
+        return self._field(key), self._field(value)
+
+    def _field(self, text: bytes) -> bytes | None:
+        return None if self.null_marker is not None and text == self.null_marker else text
+
+
+@dataclass
+class Tally:
+    """What became of the records; tells the first errors at once and counts the rest."""
+
+    topic: str
+    accepted: int = 0
+    accepted_bytes: int = 0
+    failed: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def on_delivery(self, error: "KafkaError | None", _message: "Message") -> None:
+        """Count a record that the cluster did not take; librdkafka's delivery callback."""
+        if error is not None:
+            self.accepted -= 1
+            self.refuse(f"record not delivered: {kafka_reason(error)}")
+
+    def refuse(self, why: str) -> None:
+        """Count a failure, and show it unless there have been many."""
+        self.failed += 1
+        if self.failed <= _ERRORS_SHOWN:
+            click.echo(f"odradek: {why}", err=True)
+        if self.failed == _ERRORS_SHOWN:
+            click.echo("odradek: further errors are only counted", err=True)
+
+    def summary(self) -> str:
+        """Say in one line what was delivered, how fast, and what was not."""
+        seconds = max(time.monotonic() - self.started, 1e-6)
+        text = (
+            f"{self.accepted:,} records delivered to {self.topic} "
+            f"({self.accepted_bytes / 1e6:,.1f} MB in {seconds:,.1f} s, {self.accepted / seconds:,.0f} records/s)"
+        )
+        return text + (f", {self.failed:,} failed" if self.failed else "")
+
+
+class _Meter(Protocol):
+    def __call__(self, advance_bytes: int) -> None: ...
+
+
+@contextmanager
+def _progress(shown: bool, total_bytes: int | None) -> Iterator[_Meter]:  # noqa: FBT001
+    """Draw a progress bar on stderr; without one, the meter does nothing."""
+    if not shown:
+        yield lambda advance_bytes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    bar = Progress(
+        TextColumn("producing"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, force_terminal=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("producing", total=total_bytes)
+        yield lambda advance_bytes: bar.advance(task, advance_bytes)
+
+
+def _lines(source: int, stop: StopRequest) -> Iterator[bytes | None]:
+    """Yield lines without their ends until the input ends or a stop is asked for; None whenever input is awaited.
+
+    Raises:
+        CommandError: a line is too long to be a record by far.
+    """
+    rest = b""
+    while not stop:
+        readable, _, _ = select.select([source], [], [], _IDLE_SECONDS)
+        if not readable:
+            yield None
+            continue
+        chunk = os.read(source, _CHUNK_BYTES)
+        if not chunk:
+            if rest:
+                yield rest
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+        if len(rest) > _MAX_LINE_BYTES:
+            raise CommandError(f"a line is longer than {_MAX_LINE_BYTES:,} bytes; is this a text file?")
+
+
+def _send_all(
+    producer: "Producer",
+    lines: Iterator[bytes | None],
+    form: LineFormat,
+    fixed: dict[str, Any],
+    tally: Tally,
+    meter: _Meter,
+) -> None:
+    """Hand every line to the producer; its queue being full makes us wait, not fail."""
+    from confluent_kafka import KafkaException
+
+    number = 0
+    for line in lines:
+        if line is None:
+            producer.poll(0)
+            continue
+        number += 1
+        meter(len(line) + 1)
+        try:
+            key, value = form.split(line)
+            _send(producer, tally, key, value, fixed)
+        except ValueError as error:
+            tally.refuse(f"line {number}: {error}")
+        except KafkaException as error:
+            tally.refuse(f"line {number}: {kafka_reason(error.args[0])}")
+        else:
+            tally.accepted += 1
+            tally.accepted_bytes += len(line)
+        if number % _POLL_EVERY_RECORDS == 0:
+            producer.poll(0)
+
+
+def _send(producer: "Producer", tally: Tally, key: bytes | None, value: bytes | None, fixed: dict[str, Any]) -> None:
+    while True:
+        try:
+            producer.produce(tally.topic, value=value, key=key, on_delivery=tally.on_delivery, **fixed)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
+
+
+def _flush(producer: "Producer", tally: Tally) -> None:
+    """Wait until every record is delivered or given up; a second Ctrl-C counts the rest as failed."""
+    try:
+        while producer.flush(0.2):
+            pass
+    except KeyboardInterrupt:
+        left = len(producer)
+        tally.accepted -= left
+        tally.failed += left
+
+
+def _split_properties(
+    properties: Sequence[tuple[str, str]], key_separator: str | None
+) -> tuple[LineFormat, dict[str, str]]:
+    """Tell Kafka's line-reader properties from client properties."""
+    client = dict(properties)
+    separator = client.pop("key.separator", None)
+    parse_key = as_flag("parse.key", client.pop("parse.key", "false" if separator is None else "true"))
+    marker = client.pop("null.marker", None)
+    if key_separator is None and parse_key:
+        key_separator = "\t" if separator is None else separator
+    if key_separator == "":
+        raise click.UsageError("the key separator must not be empty")
+    form = LineFormat(
+        key_separator=None if key_separator is None else unescape(key_separator),
+        null_marker=None if marker is None else unescape(marker),
+    )
+    return form, client
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "echo hello | odradek produce greetings",
+        "odradek produce orders --file orders.txt --key-separator : --compression zstd",
+        "odradek produce orders --header source=web --acks all --property linger.ms=50 < orders.txt",
+    ),
+)
+@click.argument("topic")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read lines from here, not from stdin.",
+)
+@click.option("--key-separator", metavar="TEXT", help=r"What stands before this is the key; \t is a tab.")
+@click.option("--header", "headers", type=KEY_VALUE, multiple=True, help="Put this header on every record.")
+@click.option("--partition", type=click.IntRange(min=0), help="Send to this partition, not by key.")
+@click.option(
+    "--acks",
+    type=click.Choice(["0", "1", "all"]),
+    default="all",
+    show_default=True,
+    help="Who must have a record before it counts: nobody, the leader, every in-sync replica.",
+)
+@click.option("--compression", type=click.Choice(_COMPRESSIONS), default="none", show_default=True)
+@click.option(
+    "--property",
+    "properties",
+    type=KEY_VALUE,
+    multiple=True,
+    help="parse.key, key.separator, null.marker as Kafka's tool has them, or any client property (linger.ms=50).",
+)
+@click.option("--progress/--no-progress", default=None, help="Show a progress bar (default: on a terminal).")
+@click.option("--quiet", "-q", is_flag=True, help="No summary.")
+@connection_options
+def produce(
+    cluster: Cluster,
+    topic: str,
+    path: Path | None,
+    key_separator: str | None,
+    headers: Sequence[tuple[str, str]],
+    partition: int | None,
+    acks: str,
+    compression: str,
+    properties: Sequence[tuple[str, str]],
+    progress: bool | None,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
+) -> None:
+    """Send each line of stdin, or of a file, to TOPIC as a record.
+
+    Ctrl-C sends what has been read, then stops with exit code 130. If any record failed the exit code is 1.
+    """
+    form, client = _split_properties(properties, key_separator)
+    producer = cluster.producer(
+        **{
+            "acks": acks,
+            "compression.type": compression,
+            "partitioner": "murmur2_random",  # the hash of every other Kafka client; librdkafka's own default differs
+            "linger.ms": 5,
+            "message.timeout.ms": _DELIVERY_TIMEOUT_MS,
+            **client,
+        }
+    )
+    found = cluster.topic(producer, topic, patience=_CREATION_PATIENCE_SECONDS)
+    if partition is not None and partition not in found.partitions:
+        raise CommandError(f"topic {topic} has no partition {partition}; it has {len(found.partitions)}")
+    fixed: dict[str, Any] = {"headers": [(name, text.encode()) for name, text in headers]} if headers else {}
+    if partition is not None:
+        fixed["partition"] = partition
+    tally = Tally(topic)
+    with ExitStack() as stack:
+        source = stack.enter_context(path.open("rb")).fileno() if path else sys.stdin.fileno()
+        stop = stack.enter_context(stop_on_signals())
+        shown = progress if progress is not None else sys.stderr.isatty() and not os.isatty(source)
+        try:
+            with _progress(shown, path.stat().st_size if path else None) as meter:
+                _send_all(producer, _lines(source, stop), form, fixed, tally, meter)
+        finally:
+            _flush(producer, tally)
+    if not quiet:
+        click.echo(tally.summary(), err=True)
+    if tally.failed:
+        click.get_current_context().exit(1)
+    click.get_current_context().exit(stop.exit_code)

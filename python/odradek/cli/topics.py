@@ -1,0 +1,267 @@
+"""`odradek topics`: create, list, describe, alter and delete topics."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from odradek.cli.cluster import Cluster, connection_options
+from odradek.cli.command import Group
+from odradek.cli.configs import alter_configs, read_configs
+from odradek.cli.failures import CommandError
+from odradek.cli.output import json_option, print_columns, print_json
+from odradek.cli.parameters import KEY_VALUE
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient, TopicDescription
+
+__all__ = ["topics"]
+
+
+@click.group(
+    cls=Group,
+    examples=("odradek topics create orders --partitions 6", "odradek topics describe orders"),
+)
+def topics() -> None:
+    """Create, list, describe, alter and delete topics."""
+
+
+@topics.command(
+    examples=(
+        "odradek topics create orders --partitions 6",
+        "odradek topics create users --config cleanup.policy=compact --if-not-exists",
+    )
+)
+@click.argument("topic")
+@click.option("--partitions", type=click.IntRange(min=1), help="How many; the broker's num.partitions if left out.")
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(min=1),
+    help="Replicas of each partition; the broker's default if left out.",
+)
+@click.option("--config", "settings", type=KEY_VALUE, multiple=True, help="A topic setting; may be repeated.")
+@click.option("--if-not-exists", is_flag=True, help="Succeed, changing nothing, if the topic exists.")
+@connection_options
+def create(
+    cluster: Cluster,
+    topic: str,
+    partitions: int | None,
+    replication_factor: int | None,
+    settings: Sequence[tuple[str, str]],
+    if_not_exists: bool,  # noqa: FBT001
+) -> None:
+    """Create TOPIC."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import NewTopic
+
+    wanted = NewTopic(
+        topic,
+        num_partitions=partitions or -1,
+        replication_factor=replication_factor or -1,
+        config=dict(settings),
+    )
+    admin = cluster.admin()
+    future = _topic_future(admin.create_topics, [wanted], topic, cluster)
+    try:
+        cluster.result(future, f"create topic {topic}")
+    except CommandError as error:
+        cause = error.__cause__
+        exists = isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+        if not (exists and if_not_exists):
+            raise
+        click.echo(f"topic {topic} exists already; nothing changed")
+    else:
+        click.echo(f"created topic {topic}")
+
+
+def _topic_future(call: Any, request: list[Any], topic: str, cluster: Cluster) -> Any:
+    """Start an admin call on one topic. librdkafka refuses some names itself, before any broker sees them."""
+    from confluent_kafka import KafkaException
+
+    try:
+        return call(request, request_timeout=cluster.timeout)[topic]
+    except KafkaException as error:
+        raise cluster.failure(error.args[0], f"use topic name {topic!r}") from error
+    except ValueError as error:
+        raise CommandError(f"topic {topic!r}: {error}") from error
+
+
+@topics.command("list", examples=("odradek topics list", "odradek topics list --long", "odradek topics list --json"))
+@click.option("--internal", is_flag=True, help="Show the broker's own topics too.")
+@click.option("--long", "-l", "long", is_flag=True, help="Show partitions and replicas beside the names.")
+@json_option
+@connection_options
+def list_(
+    cluster: Cluster,
+    internal: bool,  # noqa: FBT001
+    long: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """List the topics, one name a line."""
+    found = [topic for topic in _describe(cluster.admin(), cluster, ()) if internal or not topic.is_internal]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": topic.name,
+                    "partitions": len(topic.partitions),
+                    "replication_factor": _replication(topic),
+                    "internal": topic.is_internal,
+                }
+                for topic in found
+            ]
+        )
+    elif long:
+        rows = [(topic.name, len(topic.partitions), _replication(topic)) for topic in found]
+        print_columns(("TOPIC", "PARTITIONS", "REPLICAS"), rows)
+    else:
+        for topic in found:
+            click.echo(topic.name)
+
+
+def _replication(topic: "TopicDescription") -> int:
+    return max((len(partition.replicas) for partition in topic.partitions), default=0)
+
+
+def _describe(admin: "AdminClient", cluster: Cluster, names: Sequence[str]) -> list["TopicDescription"]:
+    """Describe the named topics, or all there are, by name."""
+    from confluent_kafka import KafkaException, TopicCollection
+
+    if not names:
+        try:
+            names = list(admin.list_topics(timeout=cluster.timeout).topics)
+        except KafkaException as error:
+            raise cluster.failure(error.args[0], "list the topics") from error
+    if not names:
+        return []
+    futures = admin.describe_topics(TopicCollection(list(dict.fromkeys(names))), request_timeout=cluster.timeout)
+    return [cluster.result(future, f"describe topic {name}") for name, future in sorted(futures.items())]
+
+
+@topics.command(examples=("odradek topics describe orders", "odradek topics describe --json"))
+@click.argument("topic", nargs=-1)
+@click.option(
+    "--under-replicated", is_flag=True, help="Show only partitions that have fewer in-sync replicas than replicas."
+)
+@json_option
+@connection_options
+def describe(
+    cluster: Cluster,
+    topic: tuple[str, ...],
+    under_replicated: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Show partitions, leaders, replicas, in-sync replicas and the settings made for each TOPIC (default: all)."""
+    admin = cluster.admin()
+    found = _describe(admin, cluster, topic)
+    settings = read_configs(cluster, admin, "topic", [description.name for description in found])
+    documents = []
+    for description in found:
+        partitions = [
+            {
+                "partition": partition.id,
+                "leader": partition.leader.id if partition.leader else None,
+                "replicas": [node.id for node in partition.replicas],
+                "isr": [node.id for node in partition.isr],
+            }
+            for partition in description.partitions
+            if not under_replicated or len(partition.isr) < len(partition.replicas)
+        ]
+        if under_replicated and not partitions:
+            continue
+        documents.append(
+            {
+                "name": description.name,
+                "id": str(description.topic_id),
+                "internal": description.is_internal,
+                "partition_count": len(description.partitions),
+                "replication_factor": _replication(description),
+                "configs": {
+                    entry.name: entry.value for entry in settings[description.name] if entry.source == "topic"
+                },
+                "partitions": partitions,
+            }
+        )
+    if as_json:
+        print_json(documents)
+        return
+    for at, document in enumerate(documents):
+        click.echo("\n" if at else "", nl=False)
+        _print_description(document)
+
+
+def _print_description(document: dict[str, Any]) -> None:
+    configs = ",".join(f"{name}={value}" for name, value in document["configs"].items()) or "-"
+    click.echo(
+        f"Topic: {document['name']}  Id: {document['id']}  Partitions: {document['partition_count']}  "
+        f"Replicas: {document['replication_factor']}  Configs: {configs}"
+    )
+    rows = [
+        (
+            partition["partition"],
+            partition["leader"],
+            ",".join(map(str, partition["replicas"])),
+            ",".join(map(str, partition["isr"])),
+        )
+        for partition in document["partitions"]
+    ]
+    print_columns(("PARTITION", "LEADER", "REPLICAS", "ISR"), rows)
+
+
+@topics.command(
+    examples=(
+        "odradek topics alter orders --partitions 12",
+        "odradek topics alter orders --config retention.ms=86400000 --delete-config max.message.bytes",
+    )
+)
+@click.argument("topic")
+@click.option("--partitions", type=click.IntRange(min=1), help="Grow to this many; partitions can't be taken away.")
+@click.option("--config", "settings", type=KEY_VALUE, multiple=True, help="A topic setting; may be repeated.")
+@click.option("--delete-config", "removals", multiple=True, metavar="NAME", help="Back to the broker's default.")
+@connection_options
+def alter(
+    cluster: Cluster,
+    topic: str,
+    partitions: int | None,
+    settings: Sequence[tuple[str, str]],
+    removals: Sequence[str],
+) -> None:
+    """Grow TOPIC or change its settings."""
+    if partitions is None and not settings and not removals:
+        raise click.UsageError("nothing to alter: give --partitions, --config or --delete-config")
+    admin = cluster.admin()
+    if settings or removals:
+        alter_configs(cluster, admin, "topic", topic, settings, removals)
+        click.echo(f"changed settings of topic {topic}")
+    if partitions is not None:
+        from confluent_kafka.admin import NewPartitions
+
+        future = _topic_future(admin.create_partitions, [NewPartitions(topic, partitions)], topic, cluster)
+        cluster.result(future, f"grow topic {topic} to {partitions} partitions")
+        click.echo(f"topic {topic} has {partitions} partitions")
+
+
+@topics.command(examples=("odradek topics delete orders", "odradek topics delete orders users --if-exists"))
+@click.argument("topic", nargs=-1, required=True)
+@click.option("--if-exists", is_flag=True, help="Succeed if there is no such topic.")
+@connection_options
+def delete(cluster: Cluster, topic: tuple[str, ...], if_exists: bool) -> None:  # noqa: FBT001
+    """Delete each TOPIC with all its records."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    admin = cluster.admin()
+    refusals = []
+    for name in dict.fromkeys(topic):
+        try:
+            cluster.result(_topic_future(admin.delete_topics, [name], name, cluster), f"delete topic {name}")
+        except CommandError as error:
+            cause = error.__cause__
+            missing = isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if missing and if_exists:
+                click.echo(f"topic {name} does not exist; nothing changed")
+            else:
+                refusals.append(str(error))
+        else:
+            click.echo(f"deleted topic {name}")
+    if refusals:
+        raise CommandError("; ".join(refusals))
