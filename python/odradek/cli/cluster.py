@@ -31,24 +31,6 @@ _CONNECT_SECONDS = 3.0
 _DEFAULT_PORT = 9092
 
 
-def read_properties(path: Path) -> dict[str, str]:
-    """Read a client properties file: `name=value` lines, `#` and `!` start a comment.
-
-    Raises:
-        CommandError: a line has no `=`.
-    """
-    properties = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.strip()
-        if not text or text[0] in "#!":
-            continue
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise CommandError(f"{path}:{number}: expected name=value, found {text!r}")
-        properties[name.strip()] = value.strip()
-    return properties
-
-
 def _addresses(servers: str) -> list[tuple[str, int]]:
     """Split `host:port,...`; the port is 9092 if left out."""
     addresses = []
@@ -232,7 +214,9 @@ def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callabl
     def with_cluster(
         *args: P.args, servers: str, command_config: Path | None, timeout: float, **kwargs: P.kwargs
     ) -> R:
-        properties = read_properties(command_config) if command_config else {}
+        from odradek.config.files import read_file
+
+        properties = read_file(command_config) if command_config else {}
         return command(Cluster(servers, properties, timeout), *args, **kwargs)
 
     return with_cluster
