@@ -211,9 +211,7 @@ def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callabl
         help="How long to wait for the cluster's answer.",
     )
     @functools.wraps(command)
-    def with_cluster(
-        *args: P.args, servers: str, command_config: Path | None, timeout: float, **kwargs: P.kwargs
-    ) -> R:
+    def with_cluster(*args: Any, servers: str, command_config: Path | None, timeout: float, **kwargs: Any) -> R:
         from odradek.config.files import read_file
 
         properties = read_file(command_config) if command_config else {}

@@ -28,6 +28,7 @@ class Command(click.Command):
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples below the options."""
         _write_examples(formatter, self.examples)
         super().format_epilog(ctx, formatter)
 
@@ -42,6 +43,7 @@ class Group(click.Group):
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples below the options."""
         _write_examples(formatter, self.examples)
         super().format_epilog(ctx, formatter)
 
@@ -56,16 +58,19 @@ class LazyGroup(Group):
         """Make the group.
 
         Args:
-            args: as for `Group`. kwargs: as for `Group`.
+            args: as for `Group`.
             commands_table: name -> "module:attribute" of each command.
+            kwargs: as for `Group`.
         """
         super().__init__(*args, **kwargs)
         self.commands_table = commands_table
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the names in the table."""
         return sorted(self.commands_table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  as above
+        """Import and return a command; None if there is no such name."""
         place = self.commands_table.get(cmd_name)
         if place is None:
             return None

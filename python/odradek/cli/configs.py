@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,18 +34,16 @@ _SOURCES = {1: "topic", 2: "broker", 3: "cluster", 4: "file", 5: "default", 8: "
 
 
 def _setting(entry: "ConfigEntry") -> Setting:
-    return Setting(
-        entry.name, entry.value, _SOURCES.get(int(entry.source), "unknown"), entry.is_read_only, entry.is_sensitive
-    )
+    number: Any = entry.source  # an int, whatever its annotation says
+    return Setting(entry.name, entry.value, _SOURCES.get(number, "unknown"), entry.is_read_only, entry.is_sensitive)
 
 
-def read_configs(
-    cluster: Cluster, admin: "AdminClient", kind: str, names: Sequence[str]
-) -> dict[str, list[Setting]]:
+def read_configs(cluster: Cluster, admin: "AdminClient", kind: str, names: Sequence[str]) -> dict[str, list[Setting]]:
     """Return the settings of topics or brokers, by resource and sorted by name.
 
     Args:
-        cluster: says how long to wait. admin: asks.
+        cluster: says how long to wait.
+        admin: asks.
         kind: topic or broker.
         names: of the topics, or broker ids as text.
 
@@ -119,8 +117,8 @@ def describe(
     cluster: Cluster,
     topic: str | None,
     broker: int | None,
-    everything: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """Show the settings of a topic or broker, and where each value comes from."""
     kind, name = _target(topic, broker)

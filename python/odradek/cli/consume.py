@@ -29,14 +29,12 @@ _POLL_SECONDS = 0.2
 _BATCH_RECORDS = 500
 
 
-class OffsetType(click.ParamType):
+class OffsetType(click.ParamType[str | int]):
     """`earliest`, `latest`, an offset, or -N for N records before the end; as a str or int."""
 
     name = "offset"
 
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | int:
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
         """Check one value."""
         if isinstance(value, int) or value in ("earliest", "latest"):
             return value
@@ -74,9 +72,7 @@ class Output:
         return positions
 
 
-def _assign(
-    cluster: Cluster, consumer: "Consumer", topic: str, partition: int | None, offset: str | int
-) -> int:
+def _assign(cluster: Cluster, consumer: "Consumer", topic: str, partition: int | None, offset: str | int) -> int:
     """Take one or all partitions of a topic from an offset on; return how many partitions that is."""
     from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaException, TopicPartition
 
@@ -111,7 +107,9 @@ class _Loop:
         """Make the loop.
 
         Args:
-            consumer: subscribed or assigned. output: where records go. limits: when to stop.
+            consumer: subscribed or assigned.
+            output: where records go.
+            limits: when to stop.
             partitions: how many are assigned; None if a group assigns them.
         """
         self.consumer = consumer
@@ -188,7 +186,9 @@ def _split_properties(properties: Sequence[tuple[str, str]]) -> tuple[dict[str, 
 )
 @click.option("--group", help="Consume as a member of this group: share partitions, commit offsets.")
 @click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
-@click.option("--offset", type=OffsetType(), help="Start here: earliest, latest, an offset, or -N for N before the end.")
+@click.option(
+    "--offset", type=OffsetType(), help="Start here: earliest, latest, an offset, or -N for N before the end."
+)
 @click.option("--max-messages", type=click.IntRange(min=1), help="Stop after this many records.")
 @click.option("--timeout-ms", type=click.IntRange(min=0), help="Stop when no record came for this long.")
 @click.option("--exit-at-end", is_flag=True, help="Stop at the end of every partition.")
@@ -213,16 +213,16 @@ def _split_properties(properties: Sequence[tuple[str, str]]) -> tuple[dict[str, 
 def consume(
     cluster: Cluster,
     topic: str,
-    from_beginning: bool,  # noqa: FBT001
+    from_beginning: bool,
     group: str | None,
     partition: int | None,
     offset: str | int | None,
     max_messages: int | None,
     timeout_ms: int | None,
-    exit_at_end: bool,  # noqa: FBT001
+    exit_at_end: bool,
     properties: Sequence[tuple[str, str]],
     template: str | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
     isolation_level: str,
 ) -> None:
     """Print records of TOPIC, from now on or from the beginning.

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,10 +31,9 @@ def kafka_reason(error: "KafkaError") -> str:
     text = error.str()
     for prefix in ("Broker: ", "Local: "):
         text = text.removeprefix(prefix)
-    try:
-        return f"{text.rstrip('.')} ({ErrorCode(error.code()).name})"
-    except ValueError:
-        return text  # librdkafka's own errors are below -1
+    known = ErrorCode.__members__.values()
+    name = next((code.name for code in known if code == error.code()), None)
+    return f"{text.rstrip('.')} ({name})" if name else text  # librdkafka's own errors, below -1, have no name
 
 
 def _usage_failure(error: click.UsageError) -> Failure:
@@ -66,9 +65,9 @@ def describe_failure(error: Exception) -> Failure:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Failure(_one_line(f"{where}{error.strerror or error}"), 1)
-    if type(error).__module__.startswith("confluent_kafka") or type(error).__module__ == "cimpl":
-        cause = error.args[0] if error.args else error
-        return Failure(_one_line(kafka_reason(cause) if hasattr(cause, "code") else str(cause)), 1)
+    if type(error).__name__ == "KafkaException":  # by name: the client library may not be loaded
+        cause: Any = error.args[0]
+        return Failure(_one_line(kafka_reason(cause)), 1)
     return Failure(
         _one_line(f"a bug in odradek: {type(error).__name__}: {error} (ODRADEK_DEBUG=1 shows where; please report it)"),
         1,

@@ -11,7 +11,7 @@ import click
 
 from odradek.cli.cluster import Cluster, connection_options
 from odradek.cli.command import Group
-from odradek.cli.failures import CommandError
+from odradek.cli.failures import CommandError, kafka_reason
 from odradek.cli.output import json_option, print_columns, print_json
 from odradek.cli.partitions import TOPIC_PARTITIONS, Place, expand, offsets_at
 from odradek.cli.reset_offsets import committed_offsets, reset_offsets
@@ -53,7 +53,7 @@ def _state_name(state: Any) -> str:
 @click.option("--state", "states", type=click.Choice(sorted(_STATES)), multiple=True, help="Only groups in this state.")
 @json_option
 @connection_options
-def list_(cluster: Cluster, states: Sequence[str], as_json: bool) -> None:  # noqa: FBT001
+def list_(cluster: Cluster, states: Sequence[str], as_json: bool) -> None:
     """List the consumer groups and their states."""
     from confluent_kafka import ConsumerGroupState
 
@@ -84,7 +84,8 @@ class PartitionLag:
 
 def _group(cluster: Cluster, admin: "AdminClient", name: str) -> "ConsumerGroupDescription":
     [future] = admin.describe_consumer_groups([name], request_timeout=cluster.timeout).values()
-    return cluster.result(future, f"describe group {name}")
+    found: ConsumerGroupDescription = cluster.result(future, f"describe group {name}")
+    return found
 
 
 def _lags(cluster: Cluster, admin: "AdminClient", group: "ConsumerGroupDescription") -> list[PartitionLag]:
@@ -110,7 +111,7 @@ def _lags(cluster: Cluster, admin: "AdminClient", group: "ConsumerGroupDescripti
 @click.argument("group", nargs=-1, required=True)
 @json_option
 @connection_options
-def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:
     """Show state, members, committed offsets and lag of each GROUP."""
     admin = cluster.admin()
     documents = []
@@ -229,29 +230,37 @@ def _request_deletion(
     """Ask the coordinator (API OffsetDelete, which confluent-kafka lacks); return each partition's error, if any."""
     from kio.schema.offset_delete.v0 import request as requests
     from kio.schema.offset_delete.v0 import response as responses
+    from kio.schema.types import GroupId, TopicName
+    from kio.static.primitive import i32
 
-    from odradek.errors import ErrorCode
     from odradek.net.connection import Connection
 
     topics = tuple(
         requests.OffsetDeleteRequestTopic(
-            name=topic,
+            name=TopicName(topic),
             partitions=tuple(
-                requests.OffsetDeleteRequestPartition(partition_index=number) for name, number in places if name == topic
+                requests.OffsetDeleteRequestPartition(partition_index=i32(number))
+                for name, number in places
+                if name == topic
             ),
         )
         for topic in sorted({topic for topic, _ in places})
     )
     with Connection(coordinator.host, coordinator.port, timeout=cluster.timeout) as connection:
         answer = connection.request(
-            requests.OffsetDeleteRequest(group_id=group, topics=topics), responses.OffsetDeleteResponse
+            requests.OffsetDeleteRequest(group_id=GroupId(group), topics=topics), responses.OffsetDeleteResponse
         )
-    whole = ErrorCode(int(answer.error_code))
-    if whole:
-        raise CommandError(f"can't delete offsets of group {group}: {whole.text} ({whole.name})")
+    if answer.error_code:
+        raise CommandError(f"can't delete offsets of group {group}: {_reason(answer.error_code)}")
     errors: dict[Place, str | None] = {}
     for topic in answer.topics:
         for partition in topic.partitions:
-            code = ErrorCode(int(partition.error_code))
-            errors[topic.name, partition.partition_index] = f"{code.text} ({code.name})" if code else None
+            code = partition.error_code
+            errors[topic.name, partition.partition_index] = _reason(code) if code else None
     return errors
+
+
+def _reason(code: int) -> str:
+    from confluent_kafka import KafkaError
+
+    return kafka_reason(KafkaError(code))

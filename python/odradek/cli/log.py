@@ -144,7 +144,7 @@ def _print_document(document: dict[str, Any]) -> None:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--records", is_flag=True, help="Show the records of each batch, decompressed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def dump(path: Path, records: bool, as_json: bool) -> None:  # noqa: FBT001
+def dump(path: Path, records: bool, as_json: bool) -> None:
     """Show what is in a segment, index, snapshot or checkpoint file, or in all files of a directory."""
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     known = [(file, reader) for file in files if (reader := _reader_of(file, with_records=records))]
@@ -178,7 +178,7 @@ def _dump_file(file: Path, reader: Documents, *, as_json: bool) -> list[str]:
 @log.command(examples=("odradek log verify data", "odradek log verify data/orders-0 --json"))
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @json_option
-def verify(directory: Path, as_json: bool) -> None:  # noqa: FBT001
+def verify(directory: Path, as_json: bool) -> None:
     """Check every partition below DIRECTORY: checksums, offsets, indexes against logs, checkpoints.
 
     The exit code is 1 if anything is damaged. Stop the broker first: the tail of a log that is being written can look

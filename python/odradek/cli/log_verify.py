@@ -4,7 +4,6 @@ The log is the truth; an index, snapshot or checkpoint that disagrees is damaged
 it. A missing index is no damage: the broker makes it anew. One pass over each log, one batch in memory at a time.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 from odradek.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from odradek.log import OffsetEntry, TimeEntry
     from odradek.record import RecordBatch
 
@@ -78,7 +79,8 @@ class _SegmentCheck:
         """Prepare.
 
         Args:
-            path: the `.log` file. report: gets what is found.
+            path: the `.log` file.
+            report: gets what is found.
             next_offset: one more than the last offset of the segment before.
             limit: base offset of the segment after, None for the last one.
             last_epoch: greatest leader epoch before.
@@ -162,7 +164,11 @@ class _OffsetIndexCheck:
         except StorageError as error:
             self.segment._damage(self.path, None, str(error).removeprefix(f"{self.path}: "))  # noqa: SLF001
             self.next = None
-        if before and self.next and (self.next.offset <= before.offset or self.next.file_position < before.file_position):
+        if (
+            before
+            and self.next
+            and (self.next.offset <= before.offset or self.next.file_position < before.file_position)
+        ):
             self._wrong(f"is not past the one before, ({before.offset}, {before.file_position})")
             self.next = None
 

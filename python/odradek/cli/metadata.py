@@ -5,7 +5,6 @@ It only reads; the broker may be running or not. What lies where in the tree: `o
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +15,8 @@ from odradek.cli.failures import CommandError
 from odradek.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from odradek.metadata.store import MetadataStore, Node
 
 __all__ = ["metadata"]
@@ -85,7 +86,7 @@ def _value(node: "Node") -> object:
 @click.option("--recursive", "-R", is_flag=True, help="Show everything below PATH, as full paths.")
 @json_option
 @_data_dir
-def ls(path: str, data_dir: Path, recursive: bool, as_json: bool) -> None:  # noqa: FBT001
+def ls(path: str, data_dir: Path, recursive: bool, as_json: bool) -> None:
     """List the children of the node at PATH (default: the root)."""
     place = _normal(path)
 
@@ -113,7 +114,7 @@ def ls(path: str, data_dir: Path, recursive: bool, as_json: bool) -> None:  # no
 @click.argument("path")
 @json_option
 @_data_dir
-def get(path: str, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
+def get(path: str, data_dir: Path, as_json: bool) -> None:
     """Print the value of the node at PATH; with --json its version too."""
     place = _normal(path)
 

@@ -7,7 +7,7 @@ import click
 __all__ = ["KEY_VALUE", "KeyValue", "as_flag", "unescape"]
 
 
-class KeyValue(click.ParamType):
+class KeyValue(click.ParamType[tuple[str, str]]):
     """`name=value`, given as a (name, value) pair; the value may be empty and may hold more `=`."""
 
     name = "name=value"
@@ -15,6 +15,7 @@ class KeyValue(click.ParamType):
     def convert(
         self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
+        """Read one value."""
         if isinstance(value, tuple):
             return value
         name, equals, text = value.partition("=")

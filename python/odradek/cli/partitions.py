@@ -17,7 +17,7 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 
-class TopicPartitions(click.ParamType):
+class TopicPartitions(click.ParamType[tuple[str, list[int] | None]]):
     """`topic` or `topic:0,1`, as (topic, partition numbers or None for all)."""
 
     name = "topic[:partition,...]"
@@ -41,9 +41,7 @@ class TopicPartitions(click.ParamType):
 TOPIC_PARTITIONS = TopicPartitions()
 
 
-def expand(
-    cluster: Cluster, admin: "AdminClient", wanted: Sequence[tuple[str, list[int] | None]]
-) -> list[Place]:
+def expand(cluster: Cluster, admin: "AdminClient", wanted: Sequence[tuple[str, list[int] | None]]) -> list[Place]:
     """Return the partitions that `--topic` options name.
 
     Raises:
@@ -59,9 +57,7 @@ def expand(
     return sorted(places)
 
 
-def offsets_at(
-    cluster: Cluster, admin: "AdminClient", places: Iterable[Place], spec: "OffsetSpec"
-) -> dict[Place, int]:
+def offsets_at(cluster: Cluster, admin: "AdminClient", places: Iterable[Place], spec: "OffsetSpec") -> dict[Place, int]:
     """Return the offset of each partition that `spec` names; -1 where no record is as young as the time asked for.
 
     Partitions that are gone are left out.

@@ -97,14 +97,14 @@ class Tally:
 
 
 class _Meter(Protocol):
-    def __call__(self, advance_bytes: int) -> None: ...
+    def __call__(self, advance_bytes: int, /) -> None: ...
 
 
 @contextmanager
-def _progress(shown: bool, total_bytes: int | None) -> Iterator[_Meter]:  # noqa: FBT001
+def _progress(shown: bool, total_bytes: int | None) -> Iterator[_Meter]:
     """Draw a progress bar on stderr; without one, the meter does nothing."""
     if not shown:
-        yield lambda advance_bytes: None
+        yield lambda _bytes: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -265,8 +265,8 @@ def produce(
     acks: str,
     compression: str,
     properties: Sequence[tuple[str, str]],
-    progress: bool | None,  # noqa: FBT001
-    quiet: bool,  # noqa: FBT001
+    progress: bool | None,
+    quiet: bool,
 ) -> None:
     """Send each line of stdin, or of a file, to TOPIC as a record.
 

@@ -81,7 +81,7 @@ def _length(field: bytes | None) -> bytes:
 
 
 _TOKENS: dict[str, RecordWriter] = {
-    "%": lambda record: b"%",
+    "%": lambda _record: b"%",
     "t": lambda record: (record.topic() or "").encode(),
     "p": lambda record: str(record.partition()).encode(),
     "o": lambda record: str(record.offset()).encode(),

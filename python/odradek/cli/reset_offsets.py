@@ -69,9 +69,8 @@ def read_offsets_file(path: Path, group: str) -> dict[Place, int]:
             fields = [field.strip() for field in row]
             if not any(fields):
                 continue
-            if len(fields) == 4:
-                if fields.pop(0) != group:
-                    continue
+            if len(fields) == 4 and fields.pop(0) != group:
+                continue
             if len(fields) != 3 or not fields[0] or not fields[1].isdecimal() or not fields[2].isdecimal():
                 raise CommandError(f"{path}:{number}: expected topic,partition,offset")
             offsets[fields[0], int(fields[1])] = int(fields[2])
@@ -256,13 +255,13 @@ def reset_offsets(
     cluster: Cluster,
     group: str,
     wanted: Sequence[tuple[str, list[int] | None]],
-    all_topics: bool,  # noqa: FBT001
-    execute: bool,  # noqa: FBT001
+    all_topics: bool,
+    execute: bool,
     export_path: Path | None,
-    as_json: bool,  # noqa: FBT001
-    to_earliest: bool,  # noqa: FBT001
-    to_latest: bool,  # noqa: FBT001
-    to_current: bool,  # noqa: FBT001
+    as_json: bool,
+    to_earliest: bool,
+    to_latest: bool,
+    to_current: bool,
     to_offset: int | None,
     shift_by: int | None,
     to_datetime: str | None,
@@ -311,8 +310,7 @@ def _plan(
         chosen = set(expand(cluster, admin, wanted)) if wanted else listed.keys()
         places = sorted(place for place in listed if place in chosen)
 
-        def target(place: Place, _committed: int | None, _bounds: Bounds) -> int:
-            return listed[place]
+        target: Target = lambda place, _committed, _bounds: listed[place]  # noqa: E731  the other ways are lambdas too
     else:
         places = expand(cluster, admin, wanted) if wanted else sorted(committed)
         target = ways.target(cluster, admin, places)

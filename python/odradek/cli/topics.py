@@ -48,7 +48,7 @@ def create(
     partitions: int | None,
     replication_factor: int | None,
     settings: Sequence[tuple[str, str]],
-    if_not_exists: bool,  # noqa: FBT001
+    if_not_exists: bool,
 ) -> None:
     """Create TOPIC."""
     from confluent_kafka import KafkaError, KafkaException
@@ -93,9 +93,9 @@ def _topic_future(call: Any, request: list[Any], topic: str, cluster: Cluster) -
 @connection_options
 def list_(
     cluster: Cluster,
-    internal: bool,  # noqa: FBT001
-    long: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    internal: bool,
+    long: bool,
+    as_json: bool,
 ) -> None:
     """List the topics, one name a line."""
     found = [topic for topic in _describe(cluster.admin(), cluster, ()) if internal or not topic.is_internal]
@@ -148,8 +148,8 @@ def _describe(admin: "AdminClient", cluster: Cluster, names: Sequence[str]) -> l
 def describe(
     cluster: Cluster,
     topic: tuple[str, ...],
-    under_replicated: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    under_replicated: bool,
+    as_json: bool,
 ) -> None:
     """Show partitions, leaders, replicas, in-sync replicas and the settings made for each TOPIC (default: all)."""
     admin = cluster.admin()
@@ -176,9 +176,7 @@ def describe(
                 "internal": description.is_internal,
                 "partition_count": len(description.partitions),
                 "replication_factor": _replication(description),
-                "configs": {
-                    entry.name: entry.value for entry in settings[description.name] if entry.source == "topic"
-                },
+                "configs": {entry.name: entry.value for entry in settings[description.name] if entry.source == "topic"},
                 "partitions": partitions,
             }
         )
@@ -245,7 +243,7 @@ def alter(
 @click.argument("topic", nargs=-1, required=True)
 @click.option("--if-exists", is_flag=True, help="Succeed if there is no such topic.")
 @connection_options
-def delete(cluster: Cluster, topic: tuple[str, ...], if_exists: bool) -> None:  # noqa: FBT001
+def delete(cluster: Cluster, topic: tuple[str, ...], if_exists: bool) -> None:
     """Delete each TOPIC with all its records."""
     from confluent_kafka import KafkaError, KafkaException
 

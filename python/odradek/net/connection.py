@@ -4,14 +4,16 @@ For rare administrative requests that the client library underneath the command 
 requests mean (kio's classes), TLS and SASL, and pipelining; none of these is needed for that yet.
 """
 
-import builtins
 import socket
 import struct
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from odradek.errors import NoBrokersAvailableError, RemoteProtocolError, TimeoutError
+from kio.serial import entity_reader, entity_writer
+
+from odradek import errors
+from odradek.errors import NoBrokersAvailableError, RemoteProtocolError
 
 __all__ = ["Connection"]
 
@@ -29,7 +31,8 @@ class Connection:
         """Connect.
 
         Args:
-            host: name or address. port: 1 to 65535.
+            host: name or address.
+            port: 1 to 65535.
             client_id: what the broker may log of us.
             timeout: seconds for connecting, and for each answer.
 
@@ -56,15 +59,13 @@ class Connection:
             TimeoutError: no whole answer in time.
             RemoteProtocolError: the peer closed the connection or answered something else.
         """
-        from kio.serial import entity_reader
-
         self._correlation_id += 1
         try:
             self._socket.sendall(self._frame(request))
             answer = self._read_frame()
-        except builtins.TimeoutError as error:
+        except TimeoutError as error:
             self.close()
-            raise TimeoutError(f"{self._peer} did not answer within {self._timeout:g} s") from error
+            raise errors.TimeoutError(f"{self._peer} did not answer within {self._timeout:g} s") from error
         except OSError as error:
             self.close()
             raise RemoteProtocolError(f"the connection to {self._peer} broke: {error.strerror or error}") from error
@@ -82,8 +83,6 @@ class Connection:
         return body
 
     def _frame(self, request: Any) -> bytes:
-        from kio.serial import entity_writer
-
         header_type = request.__header_schema__
         header = header_type(
             request_api_key=request.__api_key__,
