@@ -3,12 +3,112 @@
 from collections.abc import Mapping, Sequence
 from typing import final
 
-__all__ = ["ControlRequest", "Engine", "__version__", "build_profile"]
+__all__ = [
+    "ControlRequest",
+    "Engine",
+    "Record",
+    "RecordBatch",
+    "__version__",
+    "build_profile",
+    "compress",
+    "crc32c",
+    "decode_batches",
+    "decompress",
+    "encode_batch",
+    "encode_index",
+    "index_lookup",
+]
 
 __version__: str
 
 def build_profile() -> str:
     """Return `release` or `debug`; benchmarks refuse the latter."""
+
+@final
+class Record:
+    """One decoded record. Immutable, hashable. See `odradek.record.Record`."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp_ms(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> tuple[tuple[str, bytes | None], ...]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RecordBatch:
+    """One decoded batch. Immutable. See `odradek.record.RecordBatch`."""
+
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def last_offset(self) -> int: ...
+    @property
+    def partition_leader_epoch(self) -> int: ...
+    @property
+    def compression(self) -> str: ...
+    @property
+    def timestamp_type(self) -> str: ...
+    @property
+    def is_transactional(self) -> bool: ...
+    @property
+    def is_control(self) -> bool: ...
+    @property
+    def base_timestamp_ms(self) -> int: ...
+    @property
+    def max_timestamp_ms(self) -> int: ...
+    @property
+    def producer_id(self) -> int: ...
+    @property
+    def producer_epoch(self) -> int: ...
+    @property
+    def base_sequence(self) -> int: ...
+    @property
+    def crc(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def records(self) -> list[Record]: ...
+
+def encode_batch(
+    records: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]],
+    *,
+    base_offset: int = 0,
+    compression: str = "none",
+    level: int | None = None,
+    producer_id: int = -1,
+    producer_epoch: int = -1,
+    base_sequence: int = -1,
+    timestamp_type: str = "CreateTime",
+    is_transactional: bool = False,
+    is_control: bool = False,
+    partition_leader_epoch: int = -1,
+) -> bytes:
+    """See `odradek.record.Codec`, as for the functions below. From 8 KiB on the GIL is released for compression and CRC."""
+
+def decode_batches(data: bytes, *, limit: int = 268435456) -> list[RecordBatch]:
+    """From 8 KiB on the GIL is released for CRC and decompression, not while the records are made."""
+
+def crc32c(data: bytes) -> int:
+    """From 8 KiB on the GIL is released."""
+
+def compress(codec: str, data: bytes, level: int | None = None) -> bytes:
+    """From 8 KiB on the GIL is released."""
+
+def decompress(codec: str, data: bytes, limit: int) -> bytes:
+    """From 8 KiB on the GIL is released."""
+
+def encode_index(entries: Sequence[tuple[int, int]], base_offset: int) -> bytes:
+    """Holds the GIL."""
+
+def index_lookup(index: bytes, base_offset: int, target: int) -> tuple[int, int]:
+    """Holds the GIL."""
 
 @final
 class ControlRequest:

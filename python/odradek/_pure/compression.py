@@ -73,7 +73,7 @@ def decompress(codec: str, data: bytes, limit: int) -> bytes:
     if codec not in CODECS:
         raise ValueError(f"compression {codec!r} is not one of {', '.join(CODECS)}")
     if limit < 0:
-        raise ValueError(f"limit {limit} is negative")
+        raise OverflowError(f"limit {limit} is negative")
     match codec:
         case "gzip":
             return _gunzip(data, limit)

@@ -5,7 +5,7 @@ offset size field
      0    4 relative offset (offset less the segment's base offset), uint32 big-endian
      4    4 file position of the batch that ends with that offset or later, uint32 big-endian
 ```
-Entries are sparse and ascending in both fields. Test vector: base offset 100, (105, 4096) -> 00 00 00 05 00 00 10 00.
+Entries are sparse and strictly ascending in both fields. Test vector: base offset 100, (105, 4096) -> 00 00 00 05 00 00 10 00.
 Source: Kafka `OffsetIndex`. The Rust twin is `log/offset_index.rs`.
 """
 
@@ -27,7 +27,7 @@ def encode_index(entries: Sequence[tuple[int, int]], base_offset: int) -> bytes:
         entry = (offset - base_offset, file_position)
         if not (0 <= entry[0] < 2**31 and 0 <= entry[1] < 2**31):
             raise ValueError(f"index entry {offset}, {file_position} is outside 31 bits of its segment")
-        if entry[0] <= last[0] or entry[1] < last[1]:
+        if entry[0] <= last[0] or entry[1] <= last[1]:
             raise ValueError(f"index entry {offset}, {file_position} is not past the one before")
         out += _ENTRY.pack(*entry)
         last = entry

@@ -1,9 +1,11 @@
 //! The only map from core errors to Python exceptions. The classes live in `odradek/errors.py`.
 
+use odradek_core::compress::{CompressError, DecompressError};
 use odradek_core::engine::error::EngineError;
 use odradek_core::log::error::LogError;
+use odradek_core::record::batch::BatchError;
 use pyo3::PyErr;
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 
 mod classes {
     #![allow(missing_docs)]
@@ -49,5 +51,28 @@ pub fn from_engine(error: EngineError) -> PyErr {
             None => PyOSError::new_err(text),
         },
         _ => InternalError::new_err(text),
+    }
+}
+
+/// The exception of bytes that are no valid batch.
+pub fn from_batch(error: &BatchError) -> PyErr {
+    CorruptBatchError::new_err(error.to_string())
+}
+
+/// The exception of records that can't become a batch: the caller's mistake.
+pub fn invalid_batch(error: &BatchError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+/// The exception of bytes that can't be decompressed.
+pub fn from_decompress(error: &DecompressError) -> PyErr {
+    CorruptBatchError::new_err(error.to_string())
+}
+
+/// The exception of a compression that was asked for wrongly, or failed for lack of memory.
+pub fn from_compress(error: &CompressError) -> PyErr {
+    match error {
+        CompressError::Encoder { .. } => InternalError::new_err(error.to_string()),
+        _ => PyValueError::new_err(error.to_string()),
     }
 }

@@ -1,7 +1,11 @@
 //! The `odradek._native` module: registers what the other files define, nothing else.
 
+mod buffer;
+mod compress;
 mod engine;
 mod error;
+mod index;
+mod record;
 
 use pyo3::prelude::*;
 
@@ -16,5 +20,8 @@ fn build_profile() -> &'static str {
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(build_profile, module)?)?;
+    compress::register(module)?;
+    index::register(module)?;
+    record::register(module)?;
     engine::register(module)
 }

@@ -184,7 +184,7 @@ impl Compression {
     pub fn decoder(self, data: &[u8]) -> Decoder<'_> {
         match self {
             Self::None => Decoder::None(data),
-            Self::Gzip => Decoder::Gzip(gzip::decoder(data)),
+            Self::Gzip => Decoder::Gzip(Box::new(gzip::decoder(data))),
             Self::Snappy => Decoder::Snappy(snappy::Decoder::new(data)),
             Self::Lz4 => Decoder::Lz4(Box::new(lz4::Decoder::new(data))),
             Self::Zstd => Decoder::Zstd(zstd::Decoder::new(data)),
@@ -197,7 +197,7 @@ pub enum Decoder<'a> {
     /// Nothing to decode.
     None(&'a [u8]),
     /// gzip.
-    Gzip(gzip::Decoder<'a>),
+    Gzip(Box<gzip::Decoder<'a>>),
     /// snappy.
     Snappy(snappy::Decoder<'a>),
     /// lz4.

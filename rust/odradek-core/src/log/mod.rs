@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod error;
+pub mod index_image;
 pub mod manager;
 pub mod partition_log;
 pub mod types;

@@ -207,10 +207,10 @@ impl BatchHeader {
         usize::try_from(self.length).unwrap_or(0) + LOG_OVERHEAD
     }
 
-    /// Offset of the last record.
+    /// Offset of the last record; saturates where [`BatchHeader::check_offsets`] would refuse.
     #[must_use]
     pub fn last_offset(&self) -> i64 {
-        self.base_offset + i64::from(self.last_offset_delta)
+        self.base_offset.saturating_add(i64::from(self.last_offset_delta))
     }
 
     /// The codec of the records.
@@ -219,6 +219,18 @@ impl BatchHeader {
     /// [`BatchError::UnknownCodec`].
     pub fn compression(&self) -> Result<Compression, BatchError> {
         Compression::from_id(self.codec()).ok_or(BatchError::UnknownCodec(self.codec()))
+    }
+
+    /// Checks that the last offset is not below the base offset and inside 64 bits.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`].
+    pub fn check_offsets(&self) -> Result<(), BatchError> {
+        let last = self.base_offset.checked_add(i64::from(self.last_offset_delta));
+        if self.last_offset_delta < 0 || last.is_none() {
+            return Err(BatchError::Malformed("its last offset is impossible"));
+        }
+        Ok(())
     }
 
     /// Codec number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
