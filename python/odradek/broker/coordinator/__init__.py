@@ -1,0 +1,1 @@
+"""Coordinators: state that lives in a log. `runtime.py` appends and replays; `group/` is the consumer groups."""

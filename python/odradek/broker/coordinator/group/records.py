@@ -1,0 +1,323 @@
+"""The keys and values in `__consumer_offsets`, byte for byte as Apache Kafka writes them.
+
+Not here: record batches around them (`odradek.record`) and what a record means (`shard.py`).
+
+    key      int16 version, then
+      0, 1   group string, topic string, partition int32                                   -> a committed offset
+      2      group string                                                                  -> a classic group
+    offset   int16 version, offset int64, [leader epoch int32: 3+], metadata string, commit timestamp int64,
+             [expire timestamp int64: 1 only], [tagged fields: 4+, tag 0 = 16-byte topic id]
+    group    int16 version, protocol type string, generation int32, protocol nullable string, leader nullable string,
+             [state timestamp int64: 2+], members int32 count of:
+               member id string, [instance id nullable string: 3+], client id string, client host string,
+               [rebalance timeout int32: 1+], session timeout int32, subscription bytes, assignment bytes,
+             [tagged fields: 4+]
+    string   int16 length and UTF-8, -1 = null; from version 4 on: unsigned varint of length + 1, 0 = null
+    bytes    int32 length; from version 4 on: unsigned varint of length + 1
+
+A null value is a tombstone. Written: key 1 and 2; offset value 4, or 1 when the commit carries its own retention;
+group value 3. Read: all of them.
+Source: Kafka `OffsetCommitKey/Value.json`, `GroupMetadataKey/Value.json`, `GroupCoordinatorRecordHelpers`; the vectors
+in `tests/vectors/consumer_offsets` were written by Kafka 4.3.1.
+"""
+
+from struct import Struct, error
+from typing import Final, NamedTuple
+
+__all__ = [
+    "GroupKey",
+    "GroupMetadata",
+    "MalformedRecordError",
+    "MemberMetadata",
+    "OffsetCommit",
+    "OffsetKey",
+    "Record",
+    "decode",
+    "decode_key",
+    "encode",
+]
+
+_SHORT: Final = Struct(">h")
+_INT: Final = Struct(">i")
+_LONG: Final = Struct(">q")
+_OFFSET_HEAD: Final = Struct(">hqi")
+_OFFSET_KEY_VERSION: Final = 1
+_GROUP_KEY_VERSION: Final = 2
+_NEWEST_VALUE_VERSION: Final = 4
+
+
+class MalformedRecordError(ValueError):
+    """Bytes in `__consumer_offsets` that follow none of the layouts above."""
+
+
+class OffsetKey(NamedTuple):
+    """Names one committed offset."""
+
+    group: str
+    topic: str
+    partition: int
+
+
+class GroupKey(NamedTuple):
+    """Names one classic group."""
+
+    group: str
+
+
+class OffsetCommit(NamedTuple):
+    """A committed offset as it is stored."""
+
+    offset: int
+    leader_epoch: int
+    """-1 when the committer did not tell."""
+    metadata: str
+    commit_timestamp_ms: int
+    expire_timestamp_ms: int = -1
+    """-1 = by `offsets.retention.minutes`; else the wall-clock time, given by OffsetCommit 2-4 with a retention."""
+    topic_id: bytes | None = None
+    """16 bytes; guards against a topic deleted and made again under the same name."""
+
+
+class MemberMetadata(NamedTuple):
+    """One member of a settled generation."""
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    rebalance_timeout_ms: int
+    session_timeout_ms: int
+    subscription: bytes
+    assignment: bytes
+
+
+class GroupMetadata(NamedTuple):
+    """A settled generation of a classic group: stable with members, or empty without."""
+
+    protocol_type: str
+    generation: int
+    protocol: str | None
+    leader: str | None
+    state_timestamp_ms: int
+    members: tuple[MemberMetadata, ...] = ()
+
+
+Key = OffsetKey | GroupKey
+Value = OffsetCommit | GroupMetadata
+
+
+class Record(NamedTuple):
+    """One record to append or to replay; a value of None is a tombstone."""
+
+    key: Key
+    value: Value | None
+
+
+def encode(record: Record) -> tuple[bytes, bytes | None]:
+    """Return the key and value bytes of a record."""
+    key, value = record
+    if isinstance(key, OffsetKey):
+        head = _SHORT.pack(_OFFSET_KEY_VERSION) + _string(key.group) + _string(key.topic) + _INT.pack(key.partition)
+        return head, None if value is None else _encode_offset(value)  # type: ignore[arg-type]  # key and value agree
+    head = _SHORT.pack(_GROUP_KEY_VERSION) + _string(key.group)
+    return head, None if value is None else _encode_group(value)  # type: ignore[arg-type]
+
+
+def decode_key(key: bytes) -> Key | None:
+    """Return the key, or None for a kind of record this broker does not keep (KIP-848 groups and later ones).
+
+    Raises:
+        MalformedRecordError: cut short or not UTF-8.
+    """
+    try:
+        reader = _Reader(key)
+        version = reader.short()
+        if version in {0, _OFFSET_KEY_VERSION}:
+            return OffsetKey(reader.string(), reader.string(), reader.int())
+        return GroupKey(reader.string()) if version == _GROUP_KEY_VERSION else None
+    except (error, UnicodeDecodeError, ValueError) as problem:
+        raise MalformedRecordError(f"key {key[:64].hex()}: {problem}") from problem
+
+
+def decode(key: bytes, value: bytes | None) -> Record | None:
+    """Return the record, or None for a kind this broker does not keep.
+
+    Raises:
+        MalformedRecordError: cut short, not UTF-8 or of a version unknown.
+    """
+    decoded = decode_key(key)
+    if decoded is None or value is None:
+        return None if decoded is None else Record(decoded, None)
+    try:
+        reader = _Reader(value)
+        version = reader.short()
+        if not 0 <= version <= _NEWEST_VALUE_VERSION:
+            raise MalformedRecordError(f"value of {decoded}: version {version} is unknown")
+        reader.compact = version >= _NEWEST_VALUE_VERSION
+        read = _decode_offset if isinstance(decoded, OffsetKey) else _decode_group
+        return Record(decoded, read(reader, version))
+    except (error, UnicodeDecodeError, ValueError) as problem:
+        raise MalformedRecordError(f"value of {decoded}: {problem}") from problem
+
+
+def _encode_offset(value: OffsetCommit) -> bytes:
+    metadata = value.metadata.encode()
+    stamp = _LONG.pack(value.commit_timestamp_ms)
+    if value.expire_timestamp_ms >= 0:
+        expire = _LONG.pack(value.expire_timestamp_ms)
+        return b"".join((b"\0\1", _LONG.pack(value.offset), _SHORT.pack(len(metadata)), metadata, stamp, expire))
+    head = _OFFSET_HEAD.pack(4, value.offset, value.leader_epoch)
+    tags = b"\0" if value.topic_id is None else b"\1\0\x10" + value.topic_id
+    return b"".join((head, _unsigned_varint(len(metadata) + 1), metadata, stamp, tags))
+
+
+def _decode_offset(reader: "_Reader", version: int) -> OffsetCommit:
+    offset = reader.long()
+    leader_epoch = reader.int() if version >= 3 else -1
+    metadata = reader.string()
+    commit_timestamp_ms = reader.long()
+    expire_timestamp_ms = reader.long() if version == 1 else -1
+    topic_id = reader.tagged_fields().get(0) if reader.compact else None
+    return OffsetCommit(offset, leader_epoch, metadata, commit_timestamp_ms, expire_timestamp_ms, topic_id)
+
+
+def _encode_group(value: GroupMetadata) -> bytes:
+    parts = [
+        _SHORT.pack(3),
+        _string(value.protocol_type),
+        _INT.pack(value.generation),
+        _string(value.protocol),
+        _string(value.leader),
+        _LONG.pack(value.state_timestamp_ms),
+        _INT.pack(len(value.members)),
+    ]
+    for member in value.members:
+        parts += (
+            _string(member.member_id),
+            _string(member.instance_id),
+            _string(member.client_id),
+            _string(member.client_host),
+            _INT.pack(member.rebalance_timeout_ms),
+            _INT.pack(member.session_timeout_ms),
+            _INT.pack(len(member.subscription)),
+            member.subscription,
+            _INT.pack(len(member.assignment)),
+            member.assignment,
+        )
+    return b"".join(parts)
+
+
+def _decode_group(reader: "_Reader", version: int) -> GroupMetadata:
+    protocol_type, generation = reader.string(), reader.int()
+    protocol, leader = reader.nullable_string(), reader.nullable_string()
+    state_timestamp_ms = reader.long() if version >= 2 else -1
+    members = tuple(_decode_member(reader, version) for _ in range(reader.count()))
+    return GroupMetadata(protocol_type, generation, protocol, leader, state_timestamp_ms, members)
+
+
+def _decode_member(reader: "_Reader", version: int) -> MemberMetadata:
+    member_id = reader.string()
+    instance_id = reader.nullable_string() if version >= 3 else None
+    client_id, client_host = reader.string(), reader.string()
+    rebalance_timeout_ms = reader.int() if version >= 1 else -1
+    session_timeout_ms = reader.int()
+    if rebalance_timeout_ms < 0:
+        rebalance_timeout_ms = session_timeout_ms  # what the members of version 0 meant
+    subscription, assignment = reader.bytes(), reader.bytes()
+    if reader.compact:
+        reader.tagged_fields()
+    return MemberMetadata(
+        member_id,
+        instance_id,
+        client_id,
+        client_host,
+        rebalance_timeout_ms,
+        session_timeout_ms,
+        subscription,
+        assignment,
+    )
+
+
+def _string(text: str | None) -> bytes:
+    if text is None:
+        return b"\xff\xff"
+    encoded = text.encode()
+    return _SHORT.pack(len(encoded)) + encoded
+
+
+def _unsigned_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Reader:
+    """A cursor over one key or value. Lengths are checked against what is there before anything is cut out."""
+
+    __slots__ = ("_data", "_position", "compact")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+        self.compact = False
+
+    def short(self) -> int:
+        value: int = _SHORT.unpack_from(self._data, self._position)[0]
+        self._position += 2
+        return value
+
+    def int(self) -> int:
+        value: int = _INT.unpack_from(self._data, self._position)[0]
+        self._position += 4
+        return value
+
+    def long(self) -> int:
+        value: int = _LONG.unpack_from(self._data, self._position)[0]
+        self._position += 8
+        return value
+
+    def string(self) -> str:
+        text = self.nullable_string()
+        if text is None:
+            raise ValueError("null where a string must be")
+        return text
+
+    def nullable_string(self) -> str | None:
+        length = self._varint() - 1 if self.compact else self.short()
+        return None if length < 0 else self._take(length).decode()
+
+    def bytes(self) -> bytes:
+        length = self._varint() - 1 if self.compact else self.int()
+        return b"" if length < 0 else self._take(length)
+
+    def count(self) -> int:
+        count = self._varint() - 1 if self.compact else self.int()
+        if count > len(self._data):  # an element takes a byte at least
+            raise ValueError(f"{count} elements in {len(self._data)} bytes")
+        return max(count, 0)
+
+    def tagged_fields(self) -> dict[int, bytes]:
+        return {self._varint(): self._take(self._varint()) for _ in range(self._varint())}
+
+    def _varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            if self._position >= len(self._data):
+                raise ValueError("cut short")
+            byte = self._data[self._position]
+            self._position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise ValueError("a varint is longer than 5 bytes")
+
+    def _take(self, length: int) -> bytes:
+        end = self._position + length
+        if end > len(self._data):
+            raise ValueError(f"{length} bytes announced, {len(self._data) - self._position} left")
+        piece = self._data[self._position : end]
+        self._position = end
+        return piece
