@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Final
 
-from odradek.broker.coordinator.group.members import Joined, JoinRequest, Member, Members, Synced, Waiter
+from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Member, Members, Synced, Waiter
 from odradek.broker.coordinator.group.records import GroupMetadata
 from odradek.broker.coordinator.group.states import HEARTBEAT, TRANSITIONS, Limits, State
 from odradek.broker.coordinator.group.subscription import subscribed_topics
@@ -268,9 +268,7 @@ class ClassicGroup:
 
     def sync(
         self,
-        member_id: str,
-        instance_id: str | None,
-        generation: int,
+        who: Identity,
         protocol: tuple[str | None, str | None],
         assignments: Mapping[str, bytes],
         waiter: Waiter,
@@ -279,12 +277,16 @@ class ClassicGroup:
         """A member asks for its assignment; the leader brings all of them.
 
         Args:
-            protocol: (protocol type, protocol) the member believes in; None = it does not say.
+            who: the member.
+            protocol: (protocol type, protocol) it believes in; None = it does not say.
             assignments: by member id; empty unless the member leads.
+            waiter: comes back with the answer.
+            now_ms: monotonic time.
         """
-        error = self._check(member_id, instance_id, generation)
+        error = self._check(who)
         if not error and any(
-            said is not None and said != ours for said, ours in zip(protocol, (self.protocol_type, self.protocol), strict=True)
+            said is not None and said != ours
+            for said, ours in zip(protocol, (self.protocol_type, self.protocol), strict=True)
         ):
             error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         if not error and self.state is State.PREPARING_REBALANCE:
@@ -292,8 +294,8 @@ class ClassicGroup:
         if error:
             self.answers.append((waiter, Synced(error)))
             return
-        member = self.members.by_id[member_id]
-        self._pending_sync.discard(member_id)
+        member = self.members.by_id[who.member_id]
+        self._pending_sync.discard(member.member_id)
         if not self._pending_sync:
             self._sync_deadline_ms = inf
         if self.state is State.STABLE:
@@ -302,7 +304,7 @@ class ClassicGroup:
             return
         self._answer_sync(member, Synced(ErrorCode.REBALANCE_IN_PROGRESS))  # a retry: the earlier one is given up
         member.sync_waiter = waiter
-        if member_id == self.members.leader:
+        if member.member_id == self.members.leader:
             self.records.append(self._metadata(assignments))
 
     def apply(self, settled: GroupMetadata, now_ms: float) -> None:
@@ -328,11 +330,7 @@ class ClassicGroup:
 
     def append_failed(self, error: ErrorCode, now_ms: float) -> None:
         """The record could not be written: nobody is told of a generation that is not in the log."""
-        self.records.clear()
-        self.answers = [
-            (waiter, Joined(error) if isinstance(answer, Joined) and not answer.error else answer)
-            for waiter, answer in self.answers
-        ]
+        self._retract(error)
         if self.state is State.COMPLETING_REBALANCE:
             for member in self.members.by_id.values():
                 self._answer_sync(member, Synced(error))
@@ -351,28 +349,28 @@ class ClassicGroup:
 
     # Heartbeats, commits, leaving, dying
 
-    def heartbeat(self, member_id: str, instance_id: str | None, generation: int, now_ms: float) -> ErrorCode:
+    def heartbeat(self, who: Identity, now_ms: float) -> ErrorCode:
         """Keep a member alive and tell it whether it has to join again."""
-        error = self._check(member_id, instance_id, generation)
+        error = self._check(who)
         if not error:
-            member = self.members.by_id[member_id]
+            member = self.members.by_id[who.member_id]
             member.deadline_ms = now_ms + member.session_timeout_ms  # only ever later: wake_at_ms still holds
             error = HEARTBEAT[self.state]
         return error
 
-    def check_commit(self, member_id: str, instance_id: str | None, generation: int, now_ms: float) -> ErrorCode:
+    def check_commit(self, who: Identity, now_ms: float) -> ErrorCode:
         """Return whether this member, or a simple consumer (-1, ""), may commit offsets; a commit is a sign of life."""
         if self.state is State.DEAD:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        if generation < 0 and self.state is State.EMPTY:
+        if who.generation < 0 and self.state is State.EMPTY:
             return ErrorCode.NONE
-        if generation < 0 and not member_id and instance_id is None:
+        if who.generation < 0 and not who.member_id and who.instance_id is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        error = self._check(member_id, instance_id, generation)
+        error = self._check(who)
         if not error and self.state is State.COMPLETING_REBALANCE:
             return ErrorCode.REBALANCE_IN_PROGRESS  # it has joined, but does not know yet what it owns
         if not error:
-            member = self.members.by_id[member_id]
+            member = self.members.by_id[who.member_id]
             member.deadline_ms = now_ms + member.session_timeout_ms
         return error
 
@@ -425,11 +423,17 @@ class ClassicGroup:
 
     def kill(self, error: ErrorCode) -> None:
         """The group is deleted, or moves to another coordinator: everybody who waits gets the error."""
+        self._retract(error)
         self._move_to(State.DEAD)
         for member in self.members.by_id.values():
             self._answer_waiters(member, error)
         self.members = Members()
         self.wake_at_ms = self._join_deadline_ms = self._sync_deadline_ms = inf
+
+    @property
+    def is_consumer_group(self) -> bool:
+        """True when the members speak the consumer protocol, so that what they subscribe to can be read."""
+        return self.protocol_type == CONSUMER
 
     def consumes(self, topic: str) -> bool:
         """Return whether offsets of this topic are in use; a consumer group that can't be read might use any."""
@@ -439,11 +443,11 @@ class ClassicGroup:
 
     # Small parts
 
-    def _check(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+    def _check(self, who: Identity) -> ErrorCode:
         if self.state is State.DEAD:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        error = self._identify(member_id, instance_id)
-        if not error and generation != self.generation:
+        error = self._identify(who.member_id, who.instance_id)
+        if not error and who.generation != self.generation:
             return ErrorCode.ILLEGAL_GENERATION
         return error
 
@@ -469,6 +473,14 @@ class ClassicGroup:
         self.members.remove(member_id)
         self._pending_sync.discard(member_id)
 
+    def _retract(self, error: ErrorCode) -> None:
+        """Take back what was said on the strength of a record that is not in the log."""
+        self.records.clear()
+        self.answers = [
+            (waiter, Joined(error) if isinstance(answer, Joined) and not answer.error else answer)
+            for waiter, answer in self.answers
+        ]
+
     def _refuse(self, waiter: Waiter, error: ErrorCode, member_id: str) -> None:
         self.answers.append((waiter, Joined(error, member_id)))
 
@@ -490,7 +502,6 @@ class ClassicGroup:
 
     def _joined(self, member: Member, *, skip_assignment: bool = False, leader: str | None = None) -> Joined:
         leader = self.members.leader or "" if leader is None else leader
-        protocol = self.protocol or ""
         everybody = self.members.subscriptions(self.protocol or "") if leader == member.member_id else ()
         return Joined(
             ErrorCode.NONE,
@@ -509,9 +520,7 @@ class ClassicGroup:
     def _metadata(self, assignments: Mapping[str, bytes] | None = None) -> GroupMetadata:
         """Return this generation as a record, whose time the service fills in."""
         members = self.members.as_metadata(self.protocol or "", assignments)
-        return GroupMetadata(
-            self.protocol_type or "", self.generation, self.protocol, self.members.leader, -1, members
-        )
+        return GroupMetadata(self.protocol_type or "", self.generation, self.protocol, self.members.leader, -1, members)
 
     def _compute_subscribed_topics(self) -> frozenset[str] | None:
         if self.protocol_type != CONSUMER:

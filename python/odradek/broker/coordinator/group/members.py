@@ -8,15 +8,25 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Self
+from typing import NamedTuple, Self
 
 from odradek.broker.coordinator.group.records import GroupMetadata, MemberMetadata
 from odradek.errors import ErrorCode
 
-__all__ = ["JoinRequest", "Joined", "Member", "Members", "Synced", "Waiter"]
+__all__ = ["Identity", "JoinRequest", "Joined", "Member", "Members", "Synced", "Waiter"]
 
 Waiter = object
 """Whatever the service wants back together with the answer."""
+
+
+class Identity(NamedTuple):
+    """Who a member says it is."""
+
+    member_id: str
+    instance_id: str | None = None
+    """None for a dynamic member."""
+    generation: int = -1
+    """The generation it joined; -1 with an empty member id: not a member, but a simple consumer or a tool."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,10 +131,10 @@ def decode_key(key: bytes) -> Key | None:
     """
     try:
         reader = _Reader(key)
-        version = reader.short()
+        version = reader.read_short()
         if version in {0, _OFFSET_KEY_VERSION}:
-            return OffsetKey(reader.string(), reader.string(), reader.int())
-        return GroupKey(reader.string()) if version == _GROUP_KEY_VERSION else None
+            return OffsetKey(reader.read_string(), reader.read_string(), reader.read_int())
+        return GroupKey(reader.read_string()) if version == _GROUP_KEY_VERSION else None
     except (error, UnicodeDecodeError, ValueError) as problem:
         raise MalformedRecordError(f"key {key[:64].hex()}: {problem}") from problem
 
@@ -150,7 +150,7 @@ def decode(key: bytes, value: bytes | None) -> Record | None:
         return None if decoded is None else Record(decoded, None)
     try:
         reader = _Reader(value)
-        version = reader.short()
+        version = reader.read_short()
         if not 0 <= version <= _NEWEST_VALUE_VERSION:
             raise MalformedRecordError(f"value of {decoded}: version {version} is unknown")
         reader.compact = version >= _NEWEST_VALUE_VERSION
@@ -172,12 +172,12 @@ def _encode_offset(value: OffsetCommit) -> bytes:
 
 
 def _decode_offset(reader: "_Reader", version: int) -> OffsetCommit:
-    offset = reader.long()
-    leader_epoch = reader.int() if version >= 3 else -1
-    metadata = reader.string()
-    commit_timestamp_ms = reader.long()
-    expire_timestamp_ms = reader.long() if version == 1 else -1
-    topic_id = reader.tagged_fields().get(0) if reader.compact else None
+    offset = reader.read_long()
+    leader_epoch = reader.read_int() if version >= 3 else -1
+    metadata = reader.read_string()
+    commit_timestamp_ms = reader.read_long()
+    expire_timestamp_ms = reader.read_long() if version == 1 else -1
+    topic_id = reader.read_tagged_fields().get(0) if reader.compact else None
     return OffsetCommit(offset, leader_epoch, metadata, commit_timestamp_ms, expire_timestamp_ms, topic_id)
 
 
@@ -208,24 +208,24 @@ def _encode_group(value: GroupMetadata) -> bytes:
 
 
 def _decode_group(reader: "_Reader", version: int) -> GroupMetadata:
-    protocol_type, generation = reader.string(), reader.int()
-    protocol, leader = reader.nullable_string(), reader.nullable_string()
-    state_timestamp_ms = reader.long() if version >= 2 else -1
-    members = tuple(_decode_member(reader, version) for _ in range(reader.count()))
+    protocol_type, generation = reader.read_string(), reader.read_int()
+    protocol, leader = reader.read_nullable_string(), reader.read_nullable_string()
+    state_timestamp_ms = reader.read_long() if version >= 2 else -1
+    members = tuple(_decode_member(reader, version) for _ in range(reader.read_count()))
     return GroupMetadata(protocol_type, generation, protocol, leader, state_timestamp_ms, members)
 
 
 def _decode_member(reader: "_Reader", version: int) -> MemberMetadata:
-    member_id = reader.string()
-    instance_id = reader.nullable_string() if version >= 3 else None
-    client_id, client_host = reader.string(), reader.string()
-    rebalance_timeout_ms = reader.int() if version >= 1 else -1
-    session_timeout_ms = reader.int()
+    member_id = reader.read_string()
+    instance_id = reader.read_nullable_string() if version >= 3 else None
+    client_id, client_host = reader.read_string(), reader.read_string()
+    rebalance_timeout_ms = reader.read_int() if version >= 1 else -1
+    session_timeout_ms = reader.read_int()
     if rebalance_timeout_ms < 0:
         rebalance_timeout_ms = session_timeout_ms  # what the members of version 0 meant
-    subscription, assignment = reader.bytes(), reader.bytes()
+    subscription, assignment = reader.read_bytes(), reader.read_bytes()
     if reader.compact:
-        reader.tagged_fields()
+        reader.read_tagged_fields()
     return MemberMetadata(
         member_id,
         instance_id,
@@ -264,42 +264,42 @@ class _Reader:
         self._position = 0
         self.compact = False
 
-    def short(self) -> int:
+    def read_short(self) -> int:
         value: int = _SHORT.unpack_from(self._data, self._position)[0]
         self._position += 2
         return value
 
-    def int(self) -> int:
+    def read_int(self) -> int:
         value: int = _INT.unpack_from(self._data, self._position)[0]
         self._position += 4
         return value
 
-    def long(self) -> int:
+    def read_long(self) -> int:
         value: int = _LONG.unpack_from(self._data, self._position)[0]
         self._position += 8
         return value
 
-    def string(self) -> str:
-        text = self.nullable_string()
+    def read_string(self) -> str:
+        text = self.read_nullable_string()
         if text is None:
             raise ValueError("null where a string must be")
         return text
 
-    def nullable_string(self) -> str | None:
-        length = self._varint() - 1 if self.compact else self.short()
+    def read_nullable_string(self) -> str | None:
+        length = self._varint() - 1 if self.compact else self.read_short()
         return None if length < 0 else self._take(length).decode()
 
-    def bytes(self) -> bytes:
-        length = self._varint() - 1 if self.compact else self.int()
+    def read_bytes(self) -> bytes:
+        length = self._varint() - 1 if self.compact else self.read_int()
         return b"" if length < 0 else self._take(length)
 
-    def count(self) -> int:
-        count = self._varint() - 1 if self.compact else self.int()
+    def read_count(self) -> int:
+        count = self._varint() - 1 if self.compact else self.read_int()
         if count > len(self._data):  # an element takes a byte at least
             raise ValueError(f"{count} elements in {len(self._data)} bytes")
         return max(count, 0)
 
-    def tagged_fields(self) -> dict[int, bytes]:
+    def read_tagged_fields(self) -> dict[int, bytes]:
         return {self._varint(): self._take(self._varint()) for _ in range(self._varint())}
 
     def _varint(self) -> int:

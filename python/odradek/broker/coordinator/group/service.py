@@ -1,0 +1,365 @@
+"""The group coordinator: finds the group of a request, asks the state machine, appends what it says, answers.
+
+Routing: a group belongs to the partition of `__consumer_offsets` that its id hashes to, and to the broker that leads
+it. This file knows no rule of groups (`classic.py`) and no bytes (`records.py`, `runtime.py`).
+
+Every public method that names a group raises, as KafkaError, what concerns the group as a whole:
+    INVALID_GROUP_ID (24), COORDINATOR_NOT_AVAILABLE (15), COORDINATOR_LOAD_IN_PROGRESS (14), NOT_COORDINATOR (16)
+Source: Kafka `GroupCoordinatorService`.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol, cast
+from uuid import uuid4
+
+from odradek.broker.coordinator.clock import Alarm, Clock
+from odradek.broker.coordinator.group import records
+from odradek.broker.coordinator.group.classic import ClassicGroup
+from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
+from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
+from odradek.broker.coordinator.group.settings import GroupSettings
+from odradek.broker.coordinator.group.shard import GroupShard
+from odradek.broker.coordinator.group.states import State
+from odradek.broker.coordinator.runtime import Log, Runtime
+from odradek.errors import CoordinatorNotAvailableError, ErrorCode, InvalidGroupIdError, KafkaError
+
+__all__ = ["OFFSETS_TOPIC", "GroupCoordinator", "ListedGroup", "OffsetsTopic", "partition_of"]
+
+OFFSETS_TOPIC: Final = "__consumer_offsets"
+_TOMBSTONES_AT_ONCE: Final = 1_000
+
+_ANSWER_TO_APPEND_ERROR: Final[Mapping[ErrorCode, ErrorCode]] = {
+    ErrorCode.MESSAGE_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
+}
+"""Members are told what they can act on; every other error is passed on."""
+
+
+class OffsetsTopic(Protocol):
+    """`__consumer_offsets` as topic management sees it."""
+
+    def partition_count(self) -> int:
+        """Return the number of partitions, 0 while the topic does not exist."""
+        ...
+
+    async def create(self) -> int:
+        """Create the topic if it does not exist; return its number of partitions. Raises KafkaError."""
+        ...
+
+
+class ListedGroup(NamedTuple):
+    """One line of ListGroups."""
+
+    group_id: str
+    protocol_type: str
+    state: State
+
+
+class GroupCoordinator:
+    """All groups this broker coordinates. Belongs to the broker's event loop."""
+
+    def __init__(self, settings: GroupSettings, log: Log, topic: OffsetsTopic, clock: Clock) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._clock = clock
+        self._partition_count = 0
+        self._runtime = Runtime(
+            OFFSETS_TOPIC,
+            log,
+            records,
+            clock=clock,
+            make_shard=self._make_shard,
+            max_batch_bytes=settings.max_batch_bytes,
+        )
+        self._alarms: dict[str, tuple[float, Alarm]] = {}
+        """By group: when it wakes up, and the alarm set for that."""
+        self._cleanup: Alarm | None = None
+
+    # Life
+
+    async def start(self, budget_s: float = 1.0) -> None:
+        """Read `__consumer_offsets`, so that no client meets a coordinator that is still loading.
+
+        Args:
+            budget_s: after this the rest is read in the background, its groups answer COORDINATOR_LOAD_IN_PROGRESS.
+        """
+        self._partition_count = self._topic.partition_count()
+        await self._runtime.load(range(self._partition_count), budget_s)
+        self._plan_cleanup()
+
+    async def stop(self) -> None:
+        """Answer everybody who waits and set no alarm any more. The log stays as it is."""
+        if self._cleanup is not None:
+            self._cleanup.cancel()
+            self._cleanup = None
+        await self._runtime.stop()
+
+    # Membership
+
+    async def join(self, group_id: str, request: JoinRequest) -> Joined:
+        """Join a group; returns when the next generation is complete, or at once with an error."""
+        if not group_id:
+            raise InvalidGroupIdError
+        if not (
+            self._settings.min_session_timeout_ms <= request.session_timeout_ms <= self._settings.max_session_timeout_ms
+        ):
+            return Joined(ErrorCode.INVALID_SESSION_TIMEOUT, request.member_id)
+        if not self._partition_count:
+            self._partition_count = await self._topic.create()
+        shard = self._shard_of(group_id)
+        group = shard.groups.get(group_id)
+        if group is None and request.member_id:
+            return Joined(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
+        if group is None:
+            group = shard.group_or_new(group_id)
+            # A group is known from its first member on, even if the broker dies before the first generation.
+            group.records.append(GroupMetadata("", 0, None, None, -1))
+        waiter: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
+        prefix = request.client_id if request.instance_id is None else request.instance_id
+        group.join(request, waiter, self._clock.monotonic_ms(), lambda: f"{prefix}-{uuid4()}")
+        self._settle(shard, group)
+        return await waiter
+
+    async def sync(
+        self,
+        group_id: str,
+        who: Identity,
+        protocol: tuple[str | None, str | None],
+        assignments: Mapping[str, bytes],
+    ) -> Synced:
+        """Return a member's assignment, as soon as the leader has brought it; see `ClassicGroup.sync`."""
+        shard, group = self._find(group_id)
+        if group is None:
+            return Synced(ErrorCode.UNKNOWN_MEMBER_ID)
+        waiter: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
+        group.sync(who, protocol, assignments, waiter, self._clock.monotonic_ms())
+        self._settle(shard, group)
+        return await waiter
+
+    def heartbeat(self, group_id: str, who: Identity) -> ErrorCode:
+        """Keep a member alive; the answer says whether it must join again."""
+        _, group = self._find(group_id)
+        if group is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        return group.heartbeat(who, self._clock.monotonic_ms())
+
+    def leave(self, group_id: str, who: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
+        """Remove members by (member id, instance id), each with its own result."""
+        shard, group = self._find(group_id)
+        if group is None:
+            return [ErrorCode.UNKNOWN_MEMBER_ID for _ in who]
+        errors = group.leave(who, self._clock.monotonic_ms())
+        self._settle(shard, group)
+        return errors
+
+    # Offsets
+
+    async def commit_offsets(
+        self,
+        group_id: str,
+        who: Identity,
+        commits: Mapping[tuple[str, int], tuple[int, int, str]],
+        *,
+        topic_ids: Mapping[str, bytes | None],
+        retention_ms: int = -1,
+    ) -> dict[tuple[str, int], ErrorCode]:
+        """Store offsets, all or none of those whose metadata is short enough.
+
+        Args:
+            group_id: the group, made if nobody knows it.
+            who: the member; no member may commit only in a group without members.
+            commits: by (topic, partition): offset, leader epoch or -1, metadata.
+            topic_ids: the topics' ids, stored beside the offsets.
+            retention_ms: -1 = `offsets.retention.minutes`.
+
+        Raises:
+            KafkaError: also GROUP_ID_NOT_FOUND (69), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID,
+                REBALANCE_IN_PROGRESS: nothing was stored.
+        """
+        if not self._partition_count:
+            self._partition_count = await self._topic.create()
+        shard = self._shard_of(group_id)
+        group = shard.groups.get(group_id)
+        if group is not None:
+            error = group.check_commit(who, self._clock.monotonic_ms())
+            if error:
+                raise KafkaError.of(error)
+        elif who.generation >= 0:
+            raise KafkaError.of(ErrorCode.GROUP_ID_NOT_FOUND)
+        results = {}
+        batch = []
+        now_ms = self._clock.wall_ms()
+        expire_ms = now_ms + retention_ms if retention_ms >= 0 else -1
+        for (topic, partition), (offset, leader_epoch, metadata) in commits.items():
+            if len(metadata) > self._settings.offset_metadata_max_bytes:
+                results[topic, partition] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+                continue
+            results[topic, partition] = ErrorCode.NONE
+            commit = OffsetCommit(offset, leader_epoch, metadata, now_ms, expire_ms, topic_ids.get(topic))
+            batch.append(Record(OffsetKey(group_id, topic, partition), commit))
+        if batch:
+            try:
+                self._runtime.commit(shard.partition, batch)
+            except KafkaError as problem:
+                if problem.error_code is ErrorCode.MESSAGE_TOO_LARGE:
+                    raise KafkaError(str(problem), code=ErrorCode.INVALID_COMMIT_OFFSET_SIZE) from problem
+                raise
+        return results
+
+    def offsets(self, group_id: str) -> Mapping[str, Mapping[int, OffsetCommit]]:
+        """Return a group's committed offsets by topic and partition; empty for an unknown group."""
+        if not self._partition_count:
+            return {}
+        return self._shard_of(group_id).offsets.of_group(group_id)
+
+    def delete_offsets(self, group_id: str, partitions: Mapping[str, Sequence[int]]) -> dict[str, ErrorCode]:
+        """Delete offsets of topics that the group does not consume; the result is by topic.
+
+        Raises:
+            KafkaError: also GROUP_ID_NOT_FOUND (69), NON_EMPTY_GROUP (68): members that are no consumers.
+        """
+        shard, group = self._find(group_id)
+        if group is None:
+            raise KafkaError.of(ErrorCode.GROUP_ID_NOT_FOUND)
+        if group.state is not State.EMPTY and not group.is_consumer_group:
+            raise KafkaError.of(ErrorCode.NON_EMPTY_GROUP)
+        known = shard.offsets.of_group(group_id)
+        results, tombstones = {}, []
+        for topic, indexes in partitions.items():
+            if group.state is not State.EMPTY and group.consumes(topic):
+                results[topic] = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+                continue
+            results[topic] = ErrorCode.NONE
+            tombstones += [
+                Record(OffsetKey(group_id, topic, index), None) for index in indexes if index in known.get(topic, {})
+            ]
+        self._bury(shard, tombstones)
+        return results
+
+    def forget_topics(self, topics: Iterable[str]) -> None:
+        """Drop the offsets that groups have in topics that were deleted."""
+        gone = frozenset(topics)
+        for shard in self._shards():
+            self._bury(shard, [Record(key, None) for key in shard.offsets.of_topics(gone)])
+
+    # Groups
+
+    def groups(self) -> list[ListedGroup]:
+        """Return every group.
+
+        Raises:
+            CoordinatorLoadInProgressError (14): some are still being read.
+        """
+        if self._runtime.loading:
+            raise KafkaError.of(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        return [
+            ListedGroup(group.group_id, group.protocol_type or "", group.state)
+            for shard in self._shards()
+            for group in shard.groups.values()
+        ]
+
+    def describe(self, group_id: str) -> ClassicGroup | None:
+        """Return a group to read from, None if there is none."""
+        if not self._partition_count:
+            return None
+        return self._shard_of(group_id).groups.get(group_id)
+
+    def delete_group(self, group_id: str) -> ErrorCode:
+        """Delete a group without members, with all its offsets."""
+        group = self.describe(group_id)
+        if group is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        if group.state is not State.EMPTY:
+            return ErrorCode.NON_EMPTY_GROUP
+        shard = self._shard_of(group_id)
+        self._bury(shard, shard.deletion(group))
+        return ErrorCode.NONE
+
+    # Inside
+
+    def _shard_of(self, group_id: str) -> GroupShard:
+        return cast("GroupShard", self._runtime.shard(partition_of(group_id, self._partition_count)))
+
+    def _find(self, group_id: str) -> tuple[GroupShard, ClassicGroup | None]:
+        if not group_id:
+            raise InvalidGroupIdError
+        if not self._partition_count:
+            raise CoordinatorNotAvailableError(f"{OFFSETS_TOPIC} does not exist")
+        shard = self._shard_of(group_id)
+        return shard, shard.groups.get(group_id)
+
+    def _shards(self) -> list[GroupShard]:
+        return cast("list[GroupShard]", list(self._runtime.loaded()))
+
+    def _make_shard(self, partition: int) -> GroupShard:
+        return GroupShard(partition, self._settings.limits, self._clock, self._settle)
+
+    def _settle(self, shard: GroupShard, group: ClassicGroup) -> None:
+        """Carry out what an event has left in a group: append, answer, set the alarm."""
+        while group.records:
+            settled, group.records = group.records, []
+            stamp = self._clock.wall_ms()
+            key = GroupKey(group.group_id)
+            try:
+                self._runtime.commit(
+                    shard.partition, [Record(key, record._replace(state_timestamp_ms=stamp)) for record in settled]
+                )
+            except KafkaError as problem:
+                code = _ANSWER_TO_APPEND_ERROR.get(problem.error_code, problem.error_code)
+                group.append_failed(code, self._clock.monotonic_ms())
+        answers, group.answers = group.answers, []
+        for waiter, answer in answers:
+            future = cast("asyncio.Future[Joined | Synced]", waiter)
+            if not future.done():  # its connection may have gone
+                future.set_result(answer)
+        self._set_alarm(shard, group)
+
+    def _set_alarm(self, shard: GroupShard, group: ClassicGroup) -> None:
+        when_ms, alarm = self._alarms.get(group.group_id, (float("inf"), None))
+        if group.state is State.DEAD:
+            if alarm is not None:
+                alarm.cancel()
+                del self._alarms[group.group_id]
+        elif group.wake_at_ms < when_ms:
+            if alarm is not None:
+                alarm.cancel()
+            wake = partial(self._wake, shard, group)
+            self._alarms[group.group_id] = group.wake_at_ms, self._clock.call_at(group.wake_at_ms, wake)
+
+    def _wake(self, shard: GroupShard, group: ClassicGroup) -> None:
+        del self._alarms[group.group_id]
+        group.expire(self._clock.monotonic_ms())
+        self._settle(shard, group)
+
+    def _bury(self, shard: GroupShard, tombstones: list[Record]) -> None:
+        for start in range(0, len(tombstones), _TOMBSTONES_AT_ONCE):
+            self._runtime.commit(shard.partition, tombstones[start : start + _TOMBSTONES_AT_ONCE])
+
+    def _plan_cleanup(self) -> None:
+        when_ms = self._clock.monotonic_ms() + self._settings.offsets_retention_check_interval_ms
+        self._cleanup = self._clock.call_at(when_ms, self._clean_up)
+
+    def _clean_up(self) -> None:
+        """Expire offsets, and groups that nothing is left of."""
+        self._plan_cleanup()
+        now_ms = self._clock.wall_ms()
+        for shard in self._shards():
+            tombstones = []
+            for group in shard.groups.values():
+                tombstones += shard.expired(group, now_ms, self._settings.offsets_retention_ms)
+            self._bury(shard, tombstones)
+
+
+def partition_of(group_id: str, partition_count: int) -> int:
+    """Return the partition of `__consumer_offsets` that holds a group, as every Kafka broker and tool computes it.
+
+    Source: Java's String.hashCode over UTF-16 units; Kafka `Utils.abs`, which maps the lowest int to 0.
+    """
+    value = 0
+    encoded = group_id.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(encoded[::2], encoded[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    if value >= 1 << 31:
+        value = (1 << 32) - value
+    return 0 if value == 1 << 31 else value % partition_count

@@ -1,0 +1,109 @@
+"""The groups and offsets of one partition of `__consumer_offsets`, and what follows from them without time passing.
+
+`replay` is the only way in for anything that must outlive the broker. The questions below it (what has expired, what is
+deleted with a topic) answer with the records that would do it; the service appends them.
+Source: Kafka `GroupCoordinatorShard`, `OffsetMetadataManager`.
+"""
+
+from collections.abc import Callable
+
+from odradek.broker.coordinator.clock import Clock
+from odradek.broker.coordinator.group.classic import CONSUMER, ClassicGroup
+from odradek.broker.coordinator.group.offsets import Offsets
+from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
+from odradek.broker.coordinator.group.states import Limits, State
+from odradek.errors import ErrorCode
+
+__all__ = ["GroupShard"]
+
+
+class GroupShard:
+    """State of one partition. `settle` is called for each group that a replay or an unload has touched."""
+
+    def __init__(
+        self,
+        partition: int,
+        limits: Limits,
+        clock: Clock,
+        settle: Callable[["GroupShard", ClassicGroup], None],
+    ) -> None:
+        self.partition = partition
+        self.groups: dict[str, ClassicGroup] = {}
+        self.offsets = Offsets()
+        self._limits = limits
+        self._clock = clock
+        self._settle = settle
+
+    def replay(self, record: Record) -> None:
+        """Let a record of the log take effect."""
+        key, value = record
+        if isinstance(key, OffsetKey):
+            if isinstance(value, OffsetCommit):
+                self.group_or_new(key.group)  # a group that only commits is known by its commits
+                self.offsets.put(key, value)
+            else:
+                self.offsets.remove(key)
+        elif isinstance(value, GroupMetadata):
+            group = self.group_or_new(key.group)
+            group.apply(value, self._clock.monotonic_ms())
+            if group.state is State.STABLE and len(group.members) > self._limits.max_size:
+                group.rebalance(self._clock.monotonic_ms())  # the limit was lowered: the last to join find no room
+            self._settle(self, group)
+        else:
+            self._remove(key.group, ErrorCode.GROUP_ID_NOT_FOUND)
+
+    def close(self, error: ErrorCode) -> None:
+        """Give up all groups: whoever waits is told why."""
+        for group_id in list(self.groups):
+            self._remove(group_id, error)
+
+    def group_or_new(self, group_id: str) -> ClassicGroup:
+        """Return the group; make an empty one if there is none."""
+        group = self.groups.get(group_id)
+        if group is None:
+            group = self.groups[group_id] = ClassicGroup(group_id, self._limits)
+        return group
+
+    def deletion(self, group: ClassicGroup) -> list[Record]:
+        """Return the tombstones of a group and all its offsets."""
+        records = [Record(key, None) for key, _ in self.offsets.items(group.group_id)]
+        records.append(Record(GroupKey(group.group_id), None))
+        return records
+
+    def expired(self, group: ClassicGroup, now_ms: int, retention_ms: int) -> list[Record]:
+        """Return the tombstones of a group's offsets that are due, and of the group itself if nothing is left of it.
+
+        Nothing expires while a member may still use it. An empty group's offsets expire by the time it became empty, a
+        simple group's and those of topics that nobody in a stable group consumes by the time of the commit (KIP-211).
+
+        Args:
+            group: a group of this shard.
+            now_ms: wall-clock time.
+            retention_ms: `offsets.retention.minutes`.
+        """
+        empty = group.state is State.EMPTY
+        if not empty and not (
+            group.state is State.STABLE and group.protocol_type == CONSUMER and group.subscribed_topics is not None
+        ):
+            return []
+        since_ms = group.state_timestamp_ms if empty and group.protocol_type is not None else -1
+        records = []
+        left = False
+        for key, commit in self.offsets.items(group.group_id):
+            if commit.expire_timestamp_ms >= 0:
+                due_ms = commit.expire_timestamp_ms
+            else:
+                due_ms = (since_ms if since_ms >= 0 else commit.commit_timestamp_ms) + retention_ms
+            if due_ms <= now_ms and key.topic not in (group.subscribed_topics or ()):
+                records.append(Record(key, None))
+            else:
+                left = True
+        if empty and not left and not group.members.pending:
+            records.append(Record(GroupKey(group.group_id), None))
+        return records
+
+    def _remove(self, group_id: str, error: ErrorCode) -> None:
+        group = self.groups.pop(group_id, None)
+        if group is not None:
+            group.kill(error)
+            self._settle(self, group)
