@@ -273,8 +273,7 @@ class Service:
 
     async def commit(self, group, commits, who=None, **extra):
         """Commit {(topic, partition): offset or (offset, epoch, metadata)}."""
-        full = {at: one if isinstance(one, tuple) else (one, -1, "") for at, one in commits.items()}
-        extra.setdefault("topic_ids", {})
+        full = {at: (*one, None) if isinstance(one, tuple) else (one, -1, "", None) for at, one in commits.items()}
         return await self.coordinator.commit_offsets(group, who or Identity(""), full, **extra)
 
     def offset(self, group, topic, partition):

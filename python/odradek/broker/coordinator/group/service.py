@@ -84,8 +84,7 @@ class GroupCoordinator:
         Args:
             budget_s: after this the rest is read in the background, its groups answer COORDINATOR_LOAD_IN_PROGRESS.
         """
-        self._partition_count = self._topic.partition_count()
-        await self._runtime.load(range(self._partition_count), budget_s)
+        await self._runtime.load(range(self._partitions()), budget_s)
         self._plan_cleanup()
 
     async def stop(self) -> None:
@@ -105,7 +104,7 @@ class GroupCoordinator:
             self._settings.min_session_timeout_ms <= request.session_timeout_ms <= self._settings.max_session_timeout_ms
         ):
             return Joined(ErrorCode.INVALID_SESSION_TIMEOUT, request.member_id)
-        if not self._partition_count:
+        if not self._partitions():
             self._partition_count = await self._topic.create()
         shard = self._shard_of(group_id)
         group = shard.groups.get(group_id)
@@ -159,9 +158,8 @@ class GroupCoordinator:
         self,
         group_id: str,
         who: Identity,
-        commits: Mapping[tuple[str, int], tuple[int, int, str]],
+        commits: Mapping[tuple[str, int], tuple[int, int, str, bytes | None]],
         *,
-        topic_ids: Mapping[str, bytes | None],
         retention_ms: int = -1,
     ) -> dict[tuple[str, int], ErrorCode]:
         """Store offsets, all or none of those whose metadata is short enough.
@@ -169,15 +167,14 @@ class GroupCoordinator:
         Args:
             group_id: the group, made if nobody knows it.
             who: the member; no member may commit only in a group without members.
-            commits: by (topic, partition): offset, leader epoch or -1, metadata.
-            topic_ids: the topics' ids, stored beside the offsets.
+            commits: by (topic, partition): offset, leader epoch or -1, metadata, the topic's 16-byte id.
             retention_ms: -1 = `offsets.retention.minutes`.
 
         Raises:
             KafkaError: also GROUP_ID_NOT_FOUND (69), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID,
                 REBALANCE_IN_PROGRESS: nothing was stored.
         """
-        if not self._partition_count:
+        if not self._partitions():
             self._partition_count = await self._topic.create()
         shard = self._shard_of(group_id)
         group = shard.groups.get(group_id)
@@ -191,12 +188,12 @@ class GroupCoordinator:
         batch = []
         now_ms = self._clock.wall_ms()
         expire_ms = now_ms + retention_ms if retention_ms >= 0 else -1
-        for (topic, partition), (offset, leader_epoch, metadata) in commits.items():
+        for (topic, partition), (offset, leader_epoch, metadata, topic_id) in commits.items():
             if len(metadata) > self._settings.offset_metadata_max_bytes:
                 results[topic, partition] = ErrorCode.OFFSET_METADATA_TOO_LARGE
                 continue
             results[topic, partition] = ErrorCode.NONE
-            commit = OffsetCommit(offset, leader_epoch, metadata, now_ms, expire_ms, topic_ids.get(topic))
+            commit = OffsetCommit(offset, leader_epoch, metadata, now_ms, expire_ms, topic_id)
             batch.append(Record(OffsetKey(group_id, topic, partition), commit))
         if batch:
             try:
@@ -209,7 +206,7 @@ class GroupCoordinator:
 
     def offsets(self, group_id: str) -> Mapping[str, Mapping[int, OffsetCommit]]:
         """Return a group's committed offsets by topic and partition; empty for an unknown group."""
-        if not self._partition_count:
+        if not self._partitions():
             return {}
         return self._shard_of(group_id).offsets.of_group(group_id)
 
@@ -261,7 +258,7 @@ class GroupCoordinator:
 
     def describe(self, group_id: str) -> ClassicGroup | None:
         """Return a group to read from, None if there is none."""
-        if not self._partition_count:
+        if not self._partitions():
             return None
         return self._shard_of(group_id).groups.get(group_id)
 
@@ -278,13 +275,19 @@ class GroupCoordinator:
 
     # Inside
 
+    def _partitions(self) -> int:
+        """Return the number of partitions, which never changes once there are any; 0 before the topic is made."""
+        if not self._partition_count:
+            self._partition_count = self._topic.partition_count()
+        return self._partition_count
+
     def _shard_of(self, group_id: str) -> GroupShard:
         return cast("GroupShard", self._runtime.shard(partition_of(group_id, self._partition_count)))
 
     def _find(self, group_id: str) -> tuple[GroupShard, ClassicGroup | None]:
         if not group_id:
             raise InvalidGroupIdError
-        if not self._partition_count:
+        if not self._partitions():
             raise CoordinatorNotAvailableError(f"{OFFSETS_TOPIC} does not exist")
         shard = self._shard_of(group_id)
         return shard, shard.groups.get(group_id)

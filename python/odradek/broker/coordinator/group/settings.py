@@ -1,10 +1,10 @@
 """The broker settings that the group coordinator goes by, as one frozen value."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from odradek.broker.coordinator.group.states import Limits
+from odradek.config.broker import BrokerSettings
 
 __all__ = ["GroupSettings"]
 
@@ -28,23 +28,15 @@ class GroupSettings:
     """`message.max.bytes`: the largest batch `__consumer_offsets` takes."""
 
     @classmethod
-    def from_broker(cls, settings: Mapping[str, str]) -> Self:
-        """Read the options out of effective broker settings (Kafka's names, values as text, validated)."""
-
-        def number(name: str, default: int) -> int:
-            return int(settings.get(name, default))
-
-        limits, ours = Limits(), cls()
-        retention_minutes = number("offsets.retention.minutes", ours.offsets_retention_ms // 60_000)
+    def from_broker(cls, settings: BrokerSettings) -> Self:
+        """Read the options out of a broker's settings, which are valid."""
+        number = settings.number
         return cls(
-            Limits(
-                number("group.initial.rebalance.delay.ms", limits.initial_rebalance_delay_ms),
-                number("group.max.size", limits.max_size),
-            ),
-            number("group.min.session.timeout.ms", ours.min_session_timeout_ms),
-            number("group.max.session.timeout.ms", ours.max_session_timeout_ms),
-            number("offset.metadata.max.bytes", ours.offset_metadata_max_bytes),
-            retention_minutes * 60_000,
-            number("offsets.retention.check.interval.ms", ours.offsets_retention_check_interval_ms),
-            number("message.max.bytes", ours.max_batch_bytes),
+            Limits(number("group.initial.rebalance.delay.ms"), number("group.max.size")),
+            number("group.min.session.timeout.ms"),
+            number("group.max.session.timeout.ms"),
+            number("offset.metadata.max.bytes"),
+            number("offsets.retention.minutes") * 60_000,
+            number("offsets.retention.check.interval.ms"),
+            number("message.max.bytes"),
         )
