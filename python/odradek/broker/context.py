@@ -8,6 +8,7 @@ from odradek.protocol.codec import Schema, schema
 
 if TYPE_CHECKING:
     import asyncio
+    from pathlib import Path
 
     from odradek.broker.controller.configs import Configs
     from odradek.broker.controller.producer_ids import ProducerIds
@@ -31,6 +32,7 @@ class Services:
     port: int
     rack: str | None
     cluster_id: str
+    data_dir: "Path"
     engine: "Engine"
     store: "MetadataStore"
     topics: "Topics"

@@ -239,7 +239,7 @@ _ROWS: Final = (
         at_least(1),
     ),
     Option(
-        "offsets.topic.segment.bytes", _INT, 104_857_600, "Segment size of __consumer_offsets.", at_least(1), "bytes"
+        "offsets.topic.segment.bytes", _INT, 104_857_600, "Segment size of __consumer_offsets.", at_least(1 << 20), "bytes"
     ),
     Option(
         "offsets.topic.compression.codec",

@@ -9,6 +9,7 @@ Paths and field names are those Kafka had in ZooKeeper, so that people and tools
     /brokers/topics/T                         {"version", "topic_id", "partitions": {"0": [1]}, ...}
     /brokers/topics/T/partitions/P/state      {"version", "controller_epoch", "leader", "leader_epoch", "isr"}
     /config/topics/T, /config/brokers/N       {"version", "config": {name: text}}; broker <default> = all brokers
+    /admin/delete_topics/T                    stands from the deletion of a topic until its folders are renamed
     /latest_producer_id_block                 {"version", "broker", "block_start", "block_end"}
 """
 
@@ -25,11 +26,13 @@ __all__ = [
     "CLUSTER_ID",
     "CONTROLLER",
     "CONTROLLER_EPOCH",
+    "DELETIONS",
     "PRODUCER_ID_BLOCK",
     "TOPICS",
     "TOPIC_CONFIGS",
     "broker_config_path",
     "broker_path",
+    "deletion_path",
     "dump",
     "parse",
     "partition_path",
@@ -47,6 +50,7 @@ BROKER_IDS: Final = "/brokers/ids"
 TOPICS: Final = "/brokers/topics"
 TOPIC_CONFIGS: Final = "/config/topics"
 BROKER_CONFIGS: Final = "/config/brokers"
+DELETIONS: Final = "/admin/delete_topics"
 PRODUCER_ID_BLOCK: Final = "/latest_producer_id_block"
 
 BASE_PATHS: Final = (
@@ -60,7 +64,7 @@ BASE_PATHS: Final = (
     "/config/users",
     "/config/clients",
     "/admin",
-    "/admin/delete_topics",
+    DELETIONS,
 )
 """Nodes without a value of their own, parents first; made at a store's first start."""
 
@@ -113,6 +117,11 @@ def parse(path: str, value: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise StorageError(f"metadata node {path}: not a JSON object")
     return parsed
+
+
+def deletion_path(topic: str) -> str:
+    """Return what stands while a topic's files are being taken away."""
+    return f"{DELETIONS}/{topic}"
 
 
 def topic_id_text(topic_id: UUID) -> str:
