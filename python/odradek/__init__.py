@@ -1,1 +1,25 @@
 """odradek: an event broker that speaks Kafka's wire protocol, inside a Python package."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from odradek.broker.embedded import Broker
+
+__all__ = ["Broker"]
+
+_HOMES = {"Broker": "odradek.broker.embedded"}
+"""Public names and the modules that define them; imported at first use, so that the command line starts quickly."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

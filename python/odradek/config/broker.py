@@ -123,8 +123,8 @@ _ROWS: Final = (
     Option(
         "num.network.threads",
         _INT,
-        3,
-        "Most threads that serve connections; not more than cores are used.",
+        None,
+        "Threads that serve connections; by default one a core, up to 3.",
         at_least(1),
     ),
     Option(
@@ -239,7 +239,12 @@ _ROWS: Final = (
         at_least(1),
     ),
     Option(
-        "offsets.topic.segment.bytes", _INT, 104_857_600, "Segment size of __consumer_offsets.", at_least(1 << 20), "bytes"
+        "offsets.topic.segment.bytes",
+        _INT,
+        104_857_600,
+        "Segment size of __consumer_offsets.",
+        at_least(1 << 20),
+        "bytes",
     ),
     Option(
         "offsets.topic.compression.codec",

@@ -23,7 +23,7 @@ from odradek.protocol.api_keys import ApiKey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "schema"]
+__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "response_class", "schema"]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Longest request that is decoded here. A struct of 3 bytes on the wire becomes one of about 70 in memory: the worst
@@ -114,13 +114,22 @@ def _module(api_key: int, version: int, part: str) -> Any:
     return import_module(f"kio.schema.{ApiKey(api_key).name.lower()}.v{version}.{part}")
 
 
+def response_class(api_key: int, version: int) -> Any:
+    """Return kio's dataclass of an API's response."""
+    return getattr(_module(api_key, version, "response"), _message_name(api_key, "Response"))
+
+
+def _message_name(api_key: int, suffix: str) -> str:
+    return "".join(part.capitalize() for part in ApiKey(api_key).name.split("_")) + suffix
+
+
 @cache
 def _request_reader(api_key: int, version: int) -> "Callable[[bytes, int], tuple[Any, int]]":
     from kio.serial import entity_reader  # noqa: PLC0415 - kio costs 90 ms; ready comes first
 
     module = _module(api_key, version, "request")
-    name = "".join(part.capitalize() for part in ApiKey(api_key).name.split("_")) + "Request"
-    reader: Callable[[bytes, int], tuple[Any, int]] = entity_reader(getattr(module, name))
+    cls = getattr(module, _message_name(api_key, "Request"))
+    reader: Callable[[bytes, int], tuple[Any, int]] = entity_reader(cls)
     return reader
 
 
