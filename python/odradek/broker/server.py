@@ -86,7 +86,7 @@ class Server:
         await reconcile(topics, engine, store, node_id)
         offsets_topic = OffsetsTopic(topics, settings)
         groups = self._groups = GroupCoordinator(
-            GroupSettings.from_broker(texts), engine, offsets_topic, LoopClock(self._loop)
+            GroupSettings.from_broker(settings), engine, offsets_topic, LoopClock(self._loop)
         )
         topics.on_deleted.append(lambda topic: groups.forget_topics([topic.name]))
         await groups.start()
