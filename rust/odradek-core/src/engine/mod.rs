@@ -354,11 +354,7 @@ impl Engine {
 
     /// Passes an error on; one that took the directory offline is reported first.
     fn note(&self, error: LogError) -> LogError {
-        if matches!(error, LogError::LogDirOffline(_) | LogError::Io { .. }) {
-            if let Some(reason) = self.logs.offline_reason() {
-                self.state.report_log_dir_offline(reason);
-            }
-        }
+        self.state.error_code(&error);
         error
     }
 }

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod control;
 pub mod events;
+pub mod handlers;
 pub mod mailbox;
 pub mod metrics;
 pub mod server;

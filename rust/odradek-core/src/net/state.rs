@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::config::NetConfig;
 use super::control::ControlQueue;
 use super::events::{Doorbell, Events};
+use super::handlers::fetch_session::SessionCache;
 use super::metrics::Counters;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
+use crate::log::error::LogError;
 use crate::partition::table::PartitionTable;
+use crate::wire::error_code::ErrorCode;
 
 /// The broker as its connections see it. Thread-safe; one per engine.
 pub struct NetState {
@@ -26,6 +29,8 @@ pub struct NetState {
     pub snapshot: Snapshot,
     /// Requests for Python.
     pub control: ControlQueue,
+    /// Fetch sessions.
+    pub sessions: SessionCache,
     /// Readable while Python has something to take.
     pub doorbell: Doorbell,
     /// What Python should know besides.
@@ -44,6 +49,7 @@ impl NetState {
     pub fn new(config: NetConfig, cluster_id: String, clock: Arc<dyn Clock>) -> io::Result<Self> {
         Ok(Self {
             control: ControlQueue::new(config.control_queue_requests),
+            sessions: SessionCache::new(config.fetch_session_slots),
             counters: (0..config.threads).map(|_| Counters::default()).collect(),
             config,
             cluster_id,
@@ -62,8 +68,17 @@ impl NetState {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The code to answer a failure of the log with; one that took the directory offline is reported to Python.
+    #[allow(clippy::must_use_candidate)]
+    pub fn error_code(&self, error: &LogError) -> ErrorCode {
+        if matches!(error, LogError::LogDirOffline(_) | LogError::Io { .. }) {
+            self.report_log_dir_offline(error.to_string());
+        }
+        ErrorCode::from(error)
+    }
+
     /// Tells Python, once, that the log directory failed.
-    pub fn report_log_dir_offline(&self, reason: String) {
+    fn report_log_dir_offline(&self, reason: String) {
         if !self.log_dir_offline.swap(true, Ordering::SeqCst) {
             self.events.push("log_dir_offline", reason);
             self.doorbell.ring();

@@ -22,6 +22,12 @@ pub struct HostedTopic {
 }
 
 impl HostedTopic {
+    /// True for the coordinators' own topics, which clients must not write.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(&*self.name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    }
+
     /// The partition with that number, if it is hosted here.
     #[must_use]
     pub fn partition(&self, index: i32) -> Option<Arc<Partition>> {
