@@ -43,8 +43,11 @@ pub struct Mailbox {
     closing: AtomicBool,
     closed: AtomicBool,
     keeps_buffer: AtomicBool,
+    holds_grant: AtomicBool,
+    waiting: AtomicBool,
     release_buffer: AtomicBool,
     last_active_tick: AtomicU64,
+    received: AtomicU64,
 }
 
 impl Mailbox {
@@ -58,8 +61,11 @@ impl Mailbox {
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             keeps_buffer: AtomicBool::new(false),
+            holds_grant: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
             release_buffer: AtomicBool::new(false),
             last_active_tick: AtomicU64::new(tick),
+            received: AtomicU64::new(0),
         }
     }
 
@@ -132,9 +138,35 @@ impl Mailbox {
         self.last_active_tick.load(Ordering::Relaxed)
     }
 
-    /// The task tells whether it keeps a read buffer, so that the sweep wakes only those who do.
-    pub fn set_keeps_buffer(&self, keeps: bool) {
-        self.keeps_buffer.store(keeps, Ordering::Relaxed);
+    /// Counts bytes received.
+    pub fn add_received(&self, bytes: u64) {
+        self.received.store(self.received.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes received so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// The task tells, before it sleeps, what it holds: a read buffer, a grant for a frame that is not whole, and
+    /// requests without an answer.
+    pub fn set_keeps(&self, buffer: bool, grant: bool, requests: bool) {
+        self.keeps_buffer.store(buffer, Ordering::Relaxed);
+        self.holds_grant.store(grant, Ordering::Relaxed);
+        self.waiting.store(requests, Ordering::Relaxed);
+    }
+
+    /// True while the connection holds a grant for a frame that is not whole.
+    #[must_use]
+    pub fn holds_grant(&self) -> bool {
+        self.holds_grant.load(Ordering::Relaxed)
+    }
+
+    /// True while a request is not answered.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Asks the task to drop an empty read buffer, if it keeps one.

@@ -4,10 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::admission::Admission;
 use super::config::NetConfig;
 use super::control::ControlQueue;
 use super::events::{Doorbell, Events};
 use super::handlers::fetch_session::SessionCache;
+use super::memory::RequestMemory;
 use super::metrics::Counters;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
@@ -29,6 +31,10 @@ pub struct NetState {
     pub snapshot: Snapshot,
     /// Requests for Python.
     pub control: ControlQueue,
+    /// The bound on requests in memory.
+    pub memory: Arc<RequestMemory>,
+    /// The bound on connections.
+    pub admission: Arc<Admission>,
     /// Fetch sessions.
     pub sessions: SessionCache,
     /// Readable while Python has something to take.
@@ -49,6 +55,8 @@ impl NetState {
     pub fn new(config: NetConfig, cluster_id: String, clock: Arc<dyn Clock>) -> io::Result<Self> {
         Ok(Self {
             control: ControlQueue::new(config.control_queue_requests),
+            memory: Arc::new(RequestMemory::new(config.request_memory_bytes, config.max_request_bytes)),
+            admission: Arc::new(Admission::new(config.max_connections, config.max_connections_per_ip)),
             sessions: SessionCache::new(config.fetch_session_slots),
             counters: (0..config.threads).map(|_| Counters::default()).collect(),
             config,

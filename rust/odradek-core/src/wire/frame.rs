@@ -64,7 +64,8 @@ impl RequestHeader {
     /// How the response to this request begins.
     #[must_use]
     pub fn response_head(&self) -> ResponseHead {
-        let flexible = ApiKey::try_from(self.api_key).map_or(true, |key| key.response_header_version(self.api_version) > 0);
+        let flexible =
+            ApiKey::try_from(self.api_key).map_or(true, |key| key.response_header_version(self.api_version) > 0);
         ResponseHead { correlation_id: self.correlation_id, flexible }
     }
 

@@ -111,9 +111,5 @@ pub const ADVERTISED: [(ApiKey, i16, i16); 7] = [
     (ApiKey::Metadata, MetadataRequest::MIN_VERSION, MetadataRequest::MAX_VERSION),
     (ApiKey::ApiVersions, ApiVersionsRequest::MIN_VERSION, ApiVersionsRequest::MAX_VERSION),
     (ApiKey::DeleteRecords, DeleteRecordsRequest::MIN_VERSION, DeleteRecordsRequest::MAX_VERSION),
-    (
-        ApiKey::OffsetForLeaderEpoch,
-        OffsetForLeaderEpochRequest::MIN_VERSION,
-        OffsetForLeaderEpochRequest::MAX_VERSION,
-    ),
+    (ApiKey::OffsetForLeaderEpoch, OffsetForLeaderEpochRequest::MIN_VERSION, OffsetForLeaderEpochRequest::MAX_VERSION),
 ];

@@ -20,11 +20,7 @@ use crate::wire::requests::{ADVERTISED, ServedRequest, decode};
 pub fn handle(state: &NetState, header: &RequestHeader, body: Bytes, out: &mut Vec<u8>) -> Result<(), CloseReason> {
     let version = header.api_version;
     if !(ApiVersionsRequest::MIN_VERSION..=ApiVersionsRequest::MAX_VERSION).contains(&version) {
-        let ours = row(
-            ApiKey::ApiVersions as i16,
-            ApiVersionsRequest::MIN_VERSION,
-            ApiVersionsRequest::MAX_VERSION,
-        );
+        let ours = row(ApiKey::ApiVersions as i16, ApiVersionsRequest::MIN_VERSION, ApiVersionsRequest::MAX_VERSION);
         let response = ApiVersionsResponse::default()
             .with_error_code(ErrorCode::UnsupportedVersion.code())
             .with_api_keys(vec![ours]);

@@ -76,7 +76,11 @@ pub struct FetchResult {
 ///
 /// # Errors
 /// When the request contradicts itself. An error for the client is a response, and `Err(Ok(error code))`.
-pub fn plan(state: &NetState, header: &RequestHeader, body: Bytes) -> Result<Result<FetchPlan, ErrorCode>, CloseReason> {
+pub fn plan(
+    state: &NetState,
+    header: &RequestHeader,
+    body: Bytes,
+) -> Result<Result<FetchPlan, ErrorCode>, CloseReason> {
     let version = header.api_version;
     let request: FetchRequest = decode(body, version)?;
     let by_topic_id = version >= 13;

@@ -163,7 +163,12 @@ impl SessionCache {
     }
 
     /// Makes a session of these partitions; `None` when there is no room for it.
-    pub fn create(&self, wanted: Vec<WantedPartition>, by_topic_id: bool, follower: bool) -> Option<Arc<Mutex<Session>>> {
+    pub fn create(
+        &self,
+        wanted: Vec<WantedPartition>,
+        by_topic_id: bool,
+        follower: bool,
+    ) -> Option<Arc<Mutex<Session>>> {
         let now = Instant::now();
         let mut slots = self.slots.lock();
         if slots.by_id.len() >= self.capacity {

@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use kafka_protocol::messages::ListOffsetsRequest;
 
 use super::resolve::{TopicKey, check_epoch, hosted_topic, partition};
 use super::{CloseReason, reply};

@@ -25,10 +25,8 @@ pub fn handle(state: &NetState, header: &RequestHeader, body: Bytes, out: &mut V
         let hosted = hosted_topic(state, key);
         let mut answers = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
-            let answer = EpochEndOffset::default()
-                .with_partition(wanted.partition)
-                .with_leader_epoch(-1)
-                .with_end_offset(-1);
+            let answer =
+                EpochEndOffset::default().with_partition(wanted.partition).with_leader_epoch(-1).with_end_offset(-1);
             let checked = partition(state, hosted.as_deref(), key, wanted.partition)
                 .and_then(|partition| check_epoch(&partition, wanted.current_leader_epoch).map(|()| partition));
             answers.push(match checked {

@@ -11,9 +11,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::produce_request::TopicProduceData;
-use kafka_protocol::messages::produce_response::{
-    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
-};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
@@ -103,8 +101,7 @@ fn refusal_of_all(request: &ProduceRequest) -> Option<ErrorCode> {
         let mut partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
         partitions.any(|data| first_batch(data.records.as_ref()).is_some_and(|batch| batch.is_transactional()))
     };
-    (request.transactional_id.is_none() && transactional())
-        .then_some(ErrorCode::TransactionalIdAuthorizationFailed)
+    (request.transactional_id.is_none() && transactional()).then_some(ErrorCode::TransactionalIdAuthorizationFailed)
 }
 
 fn first_batch(records: Option<&Bytes>) -> Option<BatchHeader> {
@@ -136,12 +133,12 @@ fn append_topic(
         let appended = match refusal {
             Some(error) => Err((error, None)),
             None if internal => Err((ErrorCode::InvalidTopic, None)),
-            None => partition(state, hosted.as_deref(), key, data.index)
-                .map_err(|error| (error, None))
-                .and_then(|partition| {
+            None => partition(state, hosted.as_deref(), key, data.index).map_err(|error| (error, None)).and_then(
+                |partition| {
                     let info = append(state, &partition, data.records.as_ref(), acks, version)?;
                     Ok((partition, info))
-                }),
+                },
+            ),
         };
         let answer = PartitionProduceResponse::default().with_index(data.index);
         answers.push(match appended {

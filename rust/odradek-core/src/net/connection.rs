@@ -1,0 +1,440 @@
+//! One client: frames in, responses out, in the order of the requests.
+//!
+//! A connection is one future, polled by its I/O thread; it owns its socket, buffers and response slots, and shares
+//! only its mailbox. Each poll does what can be done (take deliveries, finish slots, send, take frames, read) until
+//! nothing moves, then leaves wakers with the socket, the partitions it waits on, the memory bound and the timer.
+//!
+//! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
+//! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use kafka_protocol::messages::ApiKey;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::admission::Admitted;
+use super::control::Submission;
+use super::handlers::fetch::FetchPlan;
+use super::handlers::{CloseReason, metadata};
+use super::mailbox::{Delivery, Mailbox};
+use super::memory::FREE_BYTES;
+use super::metrics::{Counters, count};
+use super::output::Output;
+use super::reader::Reader;
+use super::router::{Routed, api_key, route};
+use super::server::IoThread;
+use super::slots::{Slot, Slots};
+use super::state::NetState;
+use crate::wire::frame::{FrameStart, LENGTH_BYTES, finish};
+
+/// No frame is taken while more than this waits to be sent.
+const MAX_OUTPUT_BYTES: usize = 256 << 10;
+/// Rounds of one poll before other connections get their turn.
+const ROUNDS_PER_POLL: usize = 16;
+/// Frames taken in one round before their responses are sent.
+const FRAMES_PER_ROUND: usize = 64;
+
+/// Why a connection ended.
+enum End {
+    /// The peer closed, or we were asked to and had nothing left to do.
+    Closed,
+    /// The socket broke.
+    Broken,
+    /// The client broke the protocol (or we did).
+    Refused,
+}
+
+/// Whether frames were taken.
+#[derive(PartialEq, Eq)]
+enum Taken {
+    /// Some were.
+    Some,
+    /// More bytes are needed.
+    NeedBytes,
+    /// Something else has to happen first.
+    Blocked,
+}
+
+/// One connection. Resolves when it is over.
+pub struct Connection {
+    state: Arc<NetState>,
+    thread: Arc<IoThread>,
+    mailbox: Arc<Mailbox>,
+    /// Wakes this connection through its mailbox: "look again".
+    change_waker: Waker,
+    peer_host: Arc<str>,
+    _admitted: Admitted,
+    stream: TcpStream,
+    reader: Reader,
+    slots: Slots,
+    output: Output,
+    /// A request that found the control queue full.
+    refused_by_queue: Option<Box<Submission>>,
+    /// Take no more frames; close when what is under way is answered.
+    finishing: bool,
+    protocol_error: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    /// Serves `stream` on `thread`.
+    pub fn new(
+        state: Arc<NetState>,
+        thread: Arc<IoThread>,
+        mailbox: Arc<Mailbox>,
+        stream: TcpStream,
+        peer_host: Arc<str>,
+        admitted: Admitted,
+    ) -> Self {
+        thread.live.fetch_add(1, Ordering::Relaxed);
+        let max_request_bytes = state.config.max_request_bytes;
+        Self {
+            state,
+            thread,
+            change_waker: Waker::from(Arc::clone(&mailbox)),
+            mailbox,
+            peer_host,
+            _admitted: admitted,
+            stream,
+            reader: Reader::new(max_request_bytes),
+            slots: Slots::default(),
+            output: Output::default(),
+            refused_by_queue: None,
+            finishing: false,
+            protocol_error: false,
+            timer: None,
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.state.counters[self.thread.index]
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.mailbox.attend(cx.waker());
+        let mut look_again = match self.collect() {
+            Ok(look_again) => look_again,
+            Err(end) => return Poll::Ready(end),
+        };
+        for _ in 0..ROUNDS_PER_POLL {
+            self.advance(look_again);
+            look_again = false;
+            if self.flush().is_err() {
+                return Poll::Ready(End::Broken);
+            }
+            if self.finishing && self.slots.is_empty() && self.output.is_empty() {
+                return Poll::Ready(if self.protocol_error { End::Refused } else { End::Closed });
+            }
+            match self.take_frames() {
+                Taken::Some => continue,
+                Taken::NeedBytes => match self.fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(End::Closed),
+                    Poll::Ready(Ok(_)) => {
+                        self.take_frames();
+                        continue;
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(End::Broken),
+                    Poll::Pending => {}
+                },
+                Taken::Blocked => {}
+            }
+            if !self.output.is_empty() && self.stream.poll_write_ready(cx).is_ready() {
+                continue;
+            }
+            if self.poll_timer(cx).is_ready() {
+                look_again = true;
+                continue;
+            }
+            self.settle();
+            return Poll::Pending;
+        }
+        self.settle();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes what other threads left; true when waiting slots should look again.
+    fn collect(&mut self) -> Result<bool, End> {
+        let Some(deliveries) = self.mailbox.collect() else { return Ok(false) };
+        if self.mailbox.take_release_request() {
+            self.reader.release();
+        }
+        self.finishing |= self.mailbox.is_closing();
+        if let Some(submission) = self.refused_by_queue.take() {
+            self.submit(*submission);
+        }
+        for delivery in deliveries {
+            match delivery {
+                Delivery::Respond { slot, body } => self.respond(slot, &body),
+                Delivery::Reroute { slot } => self.reroute(slot),
+                Delivery::Disconnect => return Err(End::Closed),
+            }
+        }
+        Ok(true)
+    }
+
+    fn respond(&mut self, number: u64, body: &[u8]) {
+        if let Some(Slot::Control { head, .. }) = self.slots.get_mut(number) {
+            let mut frame = Vec::with_capacity(body.len() + 9);
+            let start = head.begin(&mut frame);
+            frame.extend_from_slice(body);
+            finish(&mut frame, start, 0);
+            self.slots.finish(number, frame);
+        }
+    }
+
+    fn reroute(&mut self, number: u64) {
+        let Some(Slot::Control { head, metadata, .. }) = self.slots.get_mut(number) else { return };
+        let Some((version, body)) = metadata.take() else { return self.refuse() };
+        let mut frame = Vec::new();
+        match metadata::handle(&self.state, *head, version, body, false, &mut frame) {
+            Ok(_) => self.slots.finish(number, frame),
+            Err(_) => self.refuse(),
+        }
+    }
+
+    /// The client broke the protocol: what it asked before is answered, then the connection is closed.
+    fn refuse(&mut self) {
+        self.finishing = true;
+        self.protocol_error = true;
+    }
+
+    /// Finishes what can be finished, and moves finished responses from the front of the slots to the output.
+    fn advance(&mut self, look_again: bool) {
+        if self.slots.is_empty() {
+            return;
+        }
+        if look_again {
+            self.finish_produce();
+        }
+        loop {
+            match self.slots.front_mut() {
+                Some(Slot::Done(_)) => {
+                    if let Some(Slot::Done(frame)) = self.slots.pop() {
+                        self.output.tail().extend_from_slice(&frame);
+                    }
+                }
+                Some(Slot::Fetch(_)) if look_again || self.finishing => {
+                    if let Some(Slot::Fetch(plan)) = self.slots.pop() {
+                        self.try_fetch(plan);
+                    }
+                    if matches!(self.slots.front_mut(), Some(Slot::Fetch(_))) {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn finish_produce(&mut self) {
+        let now = Instant::now();
+        let mut finished = Vec::new();
+        for (number, slot) in self.slots.iter_mut() {
+            if let Slot::Produce(waiting) = slot {
+                if waiting.is_done(&self.change_waker) || waiting.deadline <= now {
+                    finished.push(number);
+                }
+            }
+        }
+        for number in finished {
+            let Some(slot) = self.slots.get_mut(number) else { continue };
+            let Slot::Produce(waiting) = std::mem::replace(slot, Slot::Done(Vec::new())) else { continue };
+            let mut frame = Vec::new();
+            match waiting.write(&mut frame) {
+                Ok(()) => self.slots.finish(number, frame),
+                Err(_) => self.refuse(),
+            }
+        }
+    }
+
+    /// Answers a Fetch, or puts it at the front of the slots to wait.
+    fn try_fetch(&mut self, mut plan: Box<FetchPlan>) {
+        let last = self.finishing || plan.deadline <= Instant::now();
+        let mut result = plan.attempt(&self.state, last);
+        if result.is_none() {
+            plan.register(&self.change_waker);
+            result = plan.attempt(&self.state, false);
+        }
+        match result {
+            None => self.slots.push_front(Slot::Fetch(plan)),
+            Some(result) => {
+                let mut files = Vec::new();
+                let fetched = plan.write(&result, self.output.tail(), &mut files);
+                self.output.insert_files(files);
+                count(&self.counters().fetched_bytes, fetched);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let mut sent = 0;
+        let result = self.output.flush(&self.stream, &mut sent);
+        if sent > 0 {
+            count(&self.counters().bytes_out, sent);
+            self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
+        }
+        result.map(|_| ())
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let filled = self.reader.poll_fill(
+            &mut self.stream,
+            &self.state.memory,
+            self.mailbox.connection_id,
+            &self.change_waker,
+            cx,
+        );
+        if let Poll::Ready(Ok(received)) = filled {
+            count(&self.counters().bytes_in, received as u64);
+            self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
+            self.mailbox.add_received(received as u64);
+        }
+        filled
+    }
+
+    fn take_frames(&mut self) -> Taken {
+        for taken in 0..FRAMES_PER_ROUND {
+            let blocked = self.finishing
+                || self.refused_by_queue.is_some()
+                || self.slots.is_full()
+                || self.output.held_bytes() > MAX_OUTPUT_BYTES;
+            let nothing = |otherwise| if taken > 0 { Taken::Some } else { otherwise };
+            if blocked {
+                return nothing(Taken::Blocked);
+            }
+            let size = match self.reader.frame_start() {
+                FrameStart::Frame { size } => size,
+                FrameStart::Incomplete => return nothing(Taken::NeedBytes),
+                FrameStart::Invalid { .. } => {
+                    self.refuse();
+                    return Taken::Some;
+                }
+            };
+            let bytes = self.reader.bytes();
+            if bytes.len() < size {
+                return nothing(Taken::NeedBytes);
+            }
+            let is_fetch = api_key(&bytes[LENGTH_BYTES..]) == Some(ApiKey::Fetch as i16);
+            if is_fetch && !(self.slots.is_empty() && self.output.is_empty()) {
+                return nothing(Taken::Blocked);
+            }
+            let mut frame = self.reader.take(size);
+            frame.advance(LENGTH_BYTES);
+            if self.serve(frame).is_err() {
+                self.refuse();
+                return Taken::Some;
+            }
+        }
+        Taken::Some
+    }
+
+    fn serve(&mut self, frame: Bytes) -> Result<(), CloseReason> {
+        let frame_bytes = frame.len();
+        let at_front = self.slots.is_empty();
+        let mut kept = Vec::new();
+        let counters = &self.state.counters[self.thread.index];
+        let out = if at_front { self.output.tail() } else { &mut kept };
+        let before = out.len();
+        let routed = match route(&self.state, counters, frame, out) {
+            Ok(routed) => routed,
+            Err(reason) => {
+                out.truncate(before);
+                return Err(reason);
+            }
+        };
+        match routed {
+            Routed::Written if at_front => {}
+            Routed::Written => self.slots.push(Slot::Done(kept)),
+            Routed::Silent => {}
+            Routed::Produce(mut waiting) => {
+                // Registers; if it is done by now, the wake-up that registering might have missed is made up for.
+                if waiting.is_done(&self.change_waker) {
+                    self.mailbox.notify();
+                }
+                self.slots.push(Slot::Produce(waiting));
+            }
+            Routed::Fetch(plan) => self.try_fetch(plan),
+            Routed::Control { head, mut request } => {
+                count(&counters.control_requests, 1);
+                let mut grant = None;
+                if frame_bytes > FREE_BYTES {
+                    grant = self.reader.take_grant();
+                } else {
+                    // Does not keep the thread's shared buffer.
+                    request.body = Bytes::copy_from_slice(&request.body);
+                }
+                let is_metadata = request.api_key == ApiKey::Metadata as i16;
+                let metadata = is_metadata.then(|| (request.api_version, request.body.clone()));
+                request.connection_id = self.mailbox.connection_id;
+                request.peer_host = Arc::clone(&self.peer_host);
+                let slot = self.slots.next_number();
+                self.slots.push(Slot::Control { head, metadata, grant });
+                self.submit(Submission { request: *request, mailbox: Arc::clone(&self.mailbox), slot });
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, submission: Submission) {
+        let refused = self.state.control.submit(submission, &self.change_waker, &self.state.doorbell);
+        self.refused_by_queue = refused.err();
+    }
+
+    /// Ready when a waiting slot's time is up.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadlines = self.slots.iter_mut().filter_map(|(_, slot)| match slot {
+            Slot::Fetch(plan) => Some(plan.deadline),
+            Slot::Produce(waiting) => Some(waiting.deadline),
+            Slot::Done(_) | Slot::Control { .. } => None,
+        });
+        let Some(deadline) = deadlines.min() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Before sleeping: holds no more than it must, and says so.
+    fn settle(&mut self) {
+        self.reader.settle();
+        self.mailbox.set_keeps(self.reader.keeps_buffer(), self.reader.holds_grant(), !self.slots.is_empty());
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.drive(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(end) => {
+                if matches!(end, End::Refused) {
+                    count(&self.counters().connections_protocol_errors, 1);
+                }
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.settle();
+        self.mailbox.mark_closed();
+        self.state.memory.withdraw(self.mailbox.connection_id);
+        self.thread.live.fetch_sub(1, Ordering::Relaxed);
+        count(&self.counters().connections_closed, 1);
+    }
+}

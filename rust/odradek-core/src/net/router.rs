@@ -1,0 +1,115 @@
+//! Which request goes where: what Rust serves is served here and now, the rest goes to Python.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+
+use super::control::ControlRequest;
+use super::handlers::fetch::FetchPlan;
+use super::handlers::metadata::Answer;
+use super::handlers::produce::{Produced, WaitingProduce};
+use super::handlers::{
+    CloseReason, api_versions, delete_records, fetch, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
+use super::metrics::{Counters, count};
+use super::state::NetState;
+use crate::wire::frame::{RequestHeader, ResponseHead, take_header};
+use crate::wire::requests::ADVERTISED;
+
+/// What became of a request.
+pub enum Routed {
+    /// Its response frame is written.
+    Written,
+    /// It has no response.
+    Silent,
+    /// It waits for followers.
+    Produce(Box<WaitingProduce>),
+    /// It is to be attempted.
+    Fetch(Box<FetchPlan>),
+    /// It is for Python; token, connection and peer are still to be filled in.
+    Control {
+        /// How its response begins.
+        head: ResponseHead,
+        /// The request.
+        request: Box<ControlRequest>,
+    },
+}
+
+/// The API key of a frame (without its length field), if it is long enough to have one.
+#[must_use]
+pub fn api_key(frame: &[u8]) -> Option<i16> {
+    frame.first_chunk::<2>().map(|key| i16::from_be_bytes(*key))
+}
+
+/// Serves one frame (without its length field), writing the response to `out` if it is ready.
+///
+/// # Errors
+/// Why the connection has to be closed.
+pub fn route(
+    state: &NetState,
+    counters: &Counters,
+    mut frame: Bytes,
+    out: &mut Vec<u8>,
+) -> Result<Routed, CloseReason> {
+    count(&counters.requests, 1);
+    let header = take_header(&mut frame)?;
+    let body = frame;
+    let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
+    let Some(&(key, min, max)) = served else { return for_python(state, &header, body) };
+    if !(min..=max).contains(&header.api_version) && key != ApiKey::ApiVersions {
+        return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version });
+    }
+    match key {
+        ApiKey::Produce => {
+            count(&counters.produce_requests, 1);
+            return Ok(match produce::handle(state, counters, &header, body, out)? {
+                Produced::Written => Routed::Written,
+                Produced::Silent => Routed::Silent,
+                Produced::Waiting(waiting) => Routed::Produce(waiting),
+            });
+        }
+        ApiKey::Fetch => {
+            count(&counters.fetch_requests, 1);
+            match fetch::plan(state, &header, body)? {
+                Ok(plan) => return Ok(Routed::Fetch(Box::new(plan))),
+                Err(error) => fetch::refuse(&header, error, out),
+            }
+        }
+        ApiKey::Metadata => {
+            let head = header.response_head();
+            let answer = metadata::handle(state, head, header.api_version, body.clone(), true, out)?;
+            if answer == Answer::AskPython {
+                return Ok(control(&header, body));
+            }
+        }
+        ApiKey::ApiVersions => api_versions::handle(state, &header, body, out)?,
+        ApiKey::ListOffsets => list_offsets::handle(state, &header, body, out)?,
+        ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(state, &header, body, out)?,
+        ApiKey::DeleteRecords => delete_records::handle(state, &header, body, out)?,
+        _ => return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version }),
+    }
+    Ok(Routed::Written)
+}
+
+fn for_python(state: &NetState, header: &RequestHeader, body: Bytes) -> Result<Routed, CloseReason> {
+    let apis = state.snapshot.python_apis();
+    match apis.get(&header.api_key) {
+        Some(&(min, max)) if (min..=max).contains(&header.api_version) => Ok(control(header, body)),
+        _ => Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version }),
+    }
+}
+
+fn control(header: &RequestHeader, body: Bytes) -> Routed {
+    let request = ControlRequest {
+        token: 0,
+        api_key: header.api_key,
+        api_version: header.api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id_text(),
+        connection_id: 0,
+        peer_host: Arc::default(),
+        body,
+    };
+    Routed::Control { head: header.response_head(), request: Box::new(request) }
+}
