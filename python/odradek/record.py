@@ -7,6 +7,8 @@ no other way from one to the other: if the native twin is missing, importing thi
 Next to read: `_pure/batch.py` for the format; `rust/odradek-core/src/record/` for the fast twin.
 """
 
+import os
+import warnings
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -219,9 +221,14 @@ class Codec(Protocol):
 
 
 def _choose() -> Codec:
-    from odradek import _pure  # noqa: PLC0415
+    if os.environ.get("ODRADEK_PURE", "0") not in ("", "0"):
+        from odradek import _pure  # noqa: PLC0415  the twin not chosen is not loaded
 
-    return _pure
+        warnings.warn("ODRADEK_PURE is set: record batches are encoded and decoded in slow, plain Python", stacklevel=3)
+        return _pure
+    from odradek import _native  # noqa: PLC0415
+
+    return _native
 
 
 codec: Codec = _choose()
