@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::error::EngineError;
 use self::settings::SettingsMap;
 use crate::clock::{Clock, SystemClock};
-use crate::fs::FileSystem;
+use crate::fs::{DiskFileSystem, FileSystem};
 use crate::log::config::LogConfig;
 use crate::log::error::LogError;
 use crate::log::manager::LogManager;
@@ -55,7 +55,7 @@ impl Engine {
     /// # Errors
     /// A bad or missing setting; a directory that is locked, unreadable or another broker's.
     pub fn open(settings: &SettingsMap) -> Result<Self, EngineError> {
-        Self::open_with(settings, todo!("the disk file system"), Arc::new(SystemClock))
+        Self::open_with(settings, Arc::new(DiskFileSystem), Arc::new(SystemClock))
     }
 
     /// As [`Self::open`], on any file system and clock.

@@ -2,9 +2,36 @@
 //!
 //! Read next: `partition_log` (what a partition can do), `segment` (one file set), `loader` (what happens after a crash).
 
+mod append;
+mod batch_scan;
+pub mod checkpoint;
 pub mod config;
+mod entry_file;
+pub mod epoch_cache;
 pub mod error;
+mod file_handle;
+pub mod file_names;
+mod flush;
+mod folder;
 pub mod index_image;
+mod loader;
+pub mod log_dir;
+mod lookup;
 pub mod manager;
+mod marker;
+pub mod meta_properties;
+mod offset_index;
 pub mod partition_log;
+mod producer_snapshot;
+mod producer_state;
+mod read;
+mod record_rules;
+mod recovery;
+mod retention;
+mod segment;
+mod startup;
+mod time_index;
+mod truncate;
+mod txn_index;
 pub mod types;
+mod validator;

@@ -1,0 +1,83 @@
+//! A file that is opened when first needed and closed again when nobody has used it for a while, so that thousands of
+//! idle partitions hold no descriptors.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::file_names::{DELETED, segment_file, with_added};
+use super::log_dir::LogDir;
+use crate::fs::LogFile;
+
+/// Where the files of one segment are.
+#[derive(Clone)]
+pub struct SegmentFiles {
+    /// The partition's folder.
+    pub dir: Arc<Path>,
+    /// Base offset, which names the files.
+    pub base_offset: i64,
+    /// File system and clock.
+    pub log_dir: Arc<LogDir>,
+}
+
+impl SegmentFiles {
+    /// Path of the file with this suffix.
+    #[must_use]
+    pub fn path(&self, suffix: &str) -> PathBuf {
+        segment_file(&self.dir, self.base_offset, suffix)
+    }
+}
+
+/// One lazily opened file of a segment.
+pub struct FileHandle {
+    suffix: &'static str,
+    open: Mutex<Option<Arc<dyn LogFile>>>,
+    used: AtomicBool,
+}
+
+impl FileHandle {
+    /// Opens nothing yet.
+    #[must_use]
+    pub fn new(suffix: &'static str) -> Self {
+        Self { suffix, open: Mutex::new(None), used: AtomicBool::new(false) }
+    }
+
+    /// The open file. A reader that still holds a segment which was just retired finds it under its `.deleted` name.
+    ///
+    /// # Errors
+    /// `NotFound` when it is missing and `create` is false; whatever the system says.
+    pub fn get(&self, files: &SegmentFiles, create: bool) -> io::Result<Arc<dyn LogFile>> {
+        self.used.store(true, Ordering::Relaxed);
+        let mut open = self.open.lock();
+        if let Some(file) = &*open {
+            return Ok(Arc::clone(file));
+        }
+        let path = files.path(self.suffix);
+        let fs = &files.log_dir.fs;
+        let file = match fs.open(&path, create) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !create => {
+                fs.open(&with_added(&path, DELETED), false).map_err(|_| error)?
+            }
+            other => other?,
+        };
+        *open = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Closes the file unless it was used since the last call; those who hold it keep it.
+    pub fn release_if_idle(&self) -> bool {
+        let idle = !self.used.swap(false, Ordering::Relaxed);
+        if idle {
+            *self.open.lock() = None;
+        }
+        idle
+    }
+
+    /// Closes the file now.
+    pub fn release(&self) {
+        *self.open.lock() = None;
+    }
+}
