@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -191,9 +190,3 @@ class World:
         (row,) = (await self.ask(ApiKey.CREATE_TOPICS, 7, build)).topics
         assert row.error_code == 0, row
         return row
-
-
-def newest(api_key):
-    """Return the highest version of an API that is served."""
-    module = import_module(f"odradek.broker.handlers.{ApiKey(api_key).name.lower()}")
-    return module.VERSIONS[1]
