@@ -1,7 +1,9 @@
 """Requests from the engine's control queue to their handlers and back. Decides nothing; knows no API.
 
 The loop reads the queue when the engine's eventfd says so. Each request becomes a task, as a handler may wait (for a
-rebalance, or the disk). What goes wrong is put into an answer here and nowhere else:
+rebalance, or the disk). Requests of one connection are served one after the other, as Apache Kafka does: a client that
+sends CreateTopics and DeleteTopics in one go gets what it expects. What goes wrong is put into an answer here and
+nowhere else:
 
 - a body that can't be decoded: the connection is closed;
 - a KafkaError: the response with that code, or a closed connection where the response has no place for it;
@@ -69,6 +71,8 @@ class Dispatcher:
         self._handlers = handlers
         self._on_fatal = on_fatal
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last: dict[int, asyncio.Task[None]] = {}
+        """By connection: the youngest request under way; the next one waits for it."""
 
     def start(self) -> None:
         """Begin to answer."""
@@ -86,10 +90,28 @@ class Dispatcher:
             if kind == "log_dir_offline":
                 self._on_fatal(LogDirOfflineError(text))
         for request in self._queue.take_requests(_AT_ONCE):
-            task = asyncio.Task(self._serve(request), loop=self._services.loop, **_TASK_OPTIONS)
-            if not task.done():
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            self._begin(request)
+
+    def _begin(self, request: Request) -> None:
+        connection = request.connection_id
+        before = self._last.get(connection)
+        work = self._serve(request) if before is None else self._serve_after(before, request)
+        task = asyncio.Task(work, loop=self._services.loop, **_TASK_OPTIONS)
+        if task.done():
+            return
+
+        def end(ended: asyncio.Task[None]) -> None:
+            self._tasks.discard(ended)
+            if self._last.get(connection) is ended:
+                del self._last[connection]
+
+        self._tasks.add(task)
+        self._last[connection] = task
+        task.add_done_callback(end)
+
+    async def _serve_after(self, before: asyncio.Task[None], request: Request) -> None:
+        await asyncio.wait((before,))
+        await self._serve(request)
 
     async def _serve(self, request: Request) -> None:
         handler = self._handlers.get(request.api_key)  # type: ignore[call-overload]

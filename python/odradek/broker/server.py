@@ -76,13 +76,14 @@ class Server:
         engine = self._engine = Engine({**texts, "log.dirs": str(data_dir), "node.id": str(node_id)})
         bound = self.address = _bind(engine, listen)
         advertised = advertised_address(settings, bound)
-        store = self._store = await EmbeddedStore.open(data_dir)
+        store = await EmbeddedStore.open(data_dir)
+        self._store = store
         epoch = await _register(store, node_id, advertised, engine.cluster_id)
 
         configs = Configs(settings, store, node_id)
         await configs.load()
         topics = Topics(store, engine, configs, node_id)
-        await topics.load(epoch)
+        await topics.load(epoch, after_crash=store.crashed)
         await reconcile(topics, engine, store, node_id)
         offsets_topic = OffsetsTopic(topics, settings)
         groups = self._groups = GroupCoordinator(

@@ -52,11 +52,13 @@ T = TypeVar("T")
 class EmbeddedStore(MetadataStore):
     """A session with the SQLite file. Make one with `open`."""
 
-    def __init__(self, connection: sqlite3.Connection, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, connection: sqlite3.Connection, executor: ThreadPoolExecutor, *, crashed: bool) -> None:
         self._connection = connection
         self._executor = executor
         self._watchers: list[_Watcher] = []
         self._state = SessionState.CONNECTED
+        self.crashed: Final = crashed
+        """The session before this one ended without `close`."""
 
     @classmethod
     async def open(cls, directory: Path, *, read_only: bool = False) -> "EmbeddedStore":
@@ -69,13 +71,13 @@ class EmbeddedStore(MetadataStore):
         """
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="odradek-metadata")
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(
+            connection, crashed = await asyncio.get_running_loop().run_in_executor(
                 executor, _connect_read_only if read_only else _connect, directory / FILE_NAME
             )
         except sqlite3.Error as error:
             executor.shutdown()
             raise StorageError(f"{directory / FILE_NAME}: {error}") from error
-        return cls(connection, executor)
+        return cls(connection, executor, crashed=crashed)
 
     @property
     def session_state(self) -> SessionState:  # noqa: D102 - the contract is documented in MetadataStore
@@ -152,16 +154,16 @@ class _Watcher:
         return None if pending is None else frozenset(pending)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(_SCHEMA)
-    connection.execute("DELETE FROM node WHERE ephemeral")
-    return connection
+    left_over = connection.execute("DELETE FROM node WHERE ephemeral").rowcount
+    return connection, left_over > 0
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
+def _connect_read_only(path: Path) -> tuple[sqlite3.Connection, bool]:
     if not path.exists():
         raise sqlite3.OperationalError("no such file")
     # Beside a live broker the WAL must be read too; with none, SQLite may not make one, so the file is taken as it is.
@@ -171,7 +173,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
     )
     connection.execute("SELECT 1 FROM node LIMIT 1")
-    return connection
+    return connection, False
 
 
 def _close(connection: sqlite3.Connection) -> None:

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import logging
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -81,9 +82,7 @@ async def test_an_offline_data_directory_ends_the_broker(world):
     world.engine.events.append(("log_dir_offline", "/data: input/output error"))
     world.engine.queue.clear()
     os.eventfd_write(world.engine.fd, 1)
-    while not world.fatal:
-        await asyncio.sleep(0)
-    assert isinstance(world.fatal[0], LogDirOfflineError)
+    assert isinstance(await world.fatal.get(), LogDirOfflineError)
 
 
 async def test_requests_still_waiting_are_cancelled_at_the_end(tmp_path):
@@ -112,6 +111,45 @@ async def test_requests_still_waiting_are_cancelled_at_the_end(tmp_path):
 async def test_more_requests_than_are_taken_at_once_are_all_answered(world):
     answers = await asyncio.gather(*(ask_cluster(world) for _ in range(500)))
     assert [row.error_code for row in answers] == [0] * 500
+
+
+async def test_requests_of_one_connection_are_served_one_after_the_other(world):
+    def topic_body(m):
+        topic = m.CreatableTopic(name="t", num_partitions=1, replication_factor=1, assignments=(), configs=())
+        return m.CreateTopicsRequest(topics=(topic,))
+
+    def deletion(m):
+        return m.DeleteTopicsRequest(topic_names=("t",), timeout=timedelta(seconds=1))
+
+    made, gone, again = await asyncio.gather(
+        world.ask(ApiKey.CREATE_TOPICS, 4, topic_body),
+        world.ask(ApiKey.DELETE_TOPICS, 4, deletion),
+        world.ask(ApiKey.CREATE_TOPICS, 4, topic_body),
+    )
+    assert [made.topics[0].error_code, gone.responses[0].error_code, again.topics[0].error_code] == [0, 0, 0]
+
+
+async def test_a_waiting_request_holds_up_its_own_connection_only(world):
+    release = asyncio.Event()
+
+    async def wait(_ctx, _request):
+        await release.wait()
+        raise InvalidRequestError
+
+    row = TABLE[ApiKey.DESCRIBE_CLUSTER]
+    waiting = handlers.Handler(row.api_key, row.versions, wait, advertised=True)
+    world.dispatcher._handlers = world.dispatcher._handlers | {row.api_key: waiting}
+    first = asyncio.ensure_future(ask_cluster(world))
+    behind = asyncio.ensure_future(world.ask(ApiKey.LIST_CONFIG_RESOURCES, 0, lambda m: m.ListConfigResourcesRequest()))
+    world.connection = 2
+    other = await world.ask(ApiKey.LIST_CONFIG_RESOURCES, 0, lambda m: m.ListConfigResourcesRequest())
+    assert other.error_code == 0
+    assert not first.done()
+    assert not behind.done()
+    release.set()
+    assert (await first).error_code == ErrorCode.INVALID_REQUEST
+    assert (await behind).error_code == 0
+    assert world.dispatcher._last == {}
 
 
 # The table of handlers

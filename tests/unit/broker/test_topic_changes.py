@@ -264,3 +264,22 @@ async def test_a_folder_above_the_partition_count_is_left_alone(tmp_path, caplog
     assert ("t", 5) in engine.folders
     assert "[5]" in caplog.text
     await again.stop()
+
+
+async def test_after_a_crash_partitions_are_led_under_a_new_epoch_after_a_clean_stop_under_the_old(tmp_path):
+    world = await World.start(tmp_path)
+    await world.create_topic("t", 2)
+    await world.store.create("/brokers/ids/7", ephemeral=True)
+    crash = tmp_path / "crash"
+    crash.mkdir()
+    for file in tmp_path.glob("metadata.db*"):
+        (crash / file.name).write_bytes(file.read_bytes())
+    await world.stop()
+    for directory, epoch in ((tmp_path, 0), (crash, 1)):
+        again = await World.start(directory)
+        assert again.engine.hosted == {("t", 0): (epoch, 1), ("t", 1): (epoch, 1)}
+        assert [row[2] for row in again.engine.published["t"][3]] == [epoch, epoch]
+        await again.stop()
+    again = await World.start(crash)
+    assert again.engine.hosted["t", 0] == (1, 1)
+    await again.stop()

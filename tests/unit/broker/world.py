@@ -110,8 +110,9 @@ class World:
         self.store = store
         self.services = services
         self.dispatcher = dispatcher
-        self.fatal = []
+        self.fatal = asyncio.Queue()
         self._token = 0
+        self.connection = 1
 
     @classmethod
     async def start(cls, directory: Path, engine=None, **settings):
@@ -124,7 +125,7 @@ class World:
         configs = Configs(BrokerSettings(texts), store, NODE)
         await configs.load()
         topics = Topics(store, engine, configs, NODE)
-        await topics.load(1)
+        await topics.load(1, after_crash=store.crashed)
         await reconcile(topics, engine, store, NODE)
         services = Services(
             node_id=NODE,
@@ -141,7 +142,7 @@ class World:
             loop=asyncio.get_running_loop(),
         )
         world = cls(engine, store, services, None)
-        world.dispatcher = Dispatcher(engine, services, handlers.load(), world.fatal.append)
+        world.dispatcher = Dispatcher(engine, services, handlers.load(), world.fatal.put_nowait)
         world.dispatcher.start()
         return world
 
@@ -162,7 +163,7 @@ class World:
                 api_version=version,
                 correlation_id=token,
                 client_id="tester",
-                connection_id=1,
+                connection_id=self.connection,
                 peer_host="127.0.0.1",
                 body=body,
             )

@@ -1,7 +1,7 @@
 """Topics and partitions as the controller knows them: immutable values and their JSON in the metadata tree."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +9,9 @@ from odradek.broker.controller.names import is_internal
 from odradek.broker.engine import PublishedTopic
 from odradek.errors import StorageError
 from odradek.metadata import tree
-from odradek.metadata.store import Create, Node, Operation
+from odradek.metadata.store import Create, Node, Operation, Set
 
-__all__ = ["Partition", "Topic", "creations", "partition_creations", "read_topics", "topic_node"]
+__all__ = ["Partition", "Topic", "creations", "elect_again", "partition_creations", "read_topics", "topic_node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,30 @@ def partition_creations(topic: Topic, first: int, controller_epoch: int) -> list
     """Return the operations that put the partitions from `first` on into the tree."""
     operations: list[Operation] = []
     for index, part in enumerate(topic.partitions[first:], start=first):
-        state = {
+        operations.append(Create(tree.partition_path(topic.name, index)))
+        operations.append(Create(tree.state_path(topic.name, index), _state_node(part, controller_epoch)))
+    return operations
+
+
+def elect_again(topic: Topic, controller_epoch: int) -> tuple[Topic, list[Operation]]:
+    """Return the topic under new leader epochs, and the operations that say so in the tree."""
+    parts = tuple(replace(part, leader_epoch=part.leader_epoch + 1) for part in topic.partitions)
+    operations: list[Operation] = [
+        Set(tree.state_path(topic.name, index), _state_node(part, controller_epoch)) for index, part in enumerate(parts)
+    ]
+    return replace(topic, partitions=parts), operations
+
+
+def _state_node(part: Partition, controller_epoch: int) -> bytes:
+    return tree.dump(
+        {
             "controller_epoch": controller_epoch,
             "leader": part.leader,
             "version": 1,
             "leader_epoch": part.leader_epoch,
             "isr": list(part.isr),
         }
-        operations.append(Create(tree.partition_path(topic.name, index)))
-        operations.append(Create(tree.state_path(topic.name, index), tree.dump(state)))
-    return operations
+    )
 
 
 def read_topics(nodes: Sequence[tuple[str, Node]]) -> dict[str, Topic]:

@@ -16,6 +16,7 @@ from odradek.broker.controller.state import (
     Partition,
     Topic,
     creations,
+    elect_again,
     partition_creations,
     read_topics,
     topic_node,
@@ -96,10 +97,23 @@ class Topics:
 
     # Start
 
-    async def load(self, controller_epoch: int) -> None:
-        """Read all topics, open their logs and publish them."""
+    async def load(self, controller_epoch: int, *, after_crash: bool = False) -> None:
+        """Read all topics, open their logs and publish them.
+
+        Args:
+            controller_epoch: this broker's, as controller.
+            after_crash: the log may have lost its end with the page cache, so records written from now on get a new
+                leader epoch: a client that has read the lost ones can tell (OffsetForLeaderEpoch).
+        """
         self._controller_epoch = controller_epoch
-        for topic in read_topics(await self._store.subtree(tree.TOPICS)).values():
+        topics = read_topics(await self._store.subtree(tree.TOPICS))
+        if after_crash and topics:
+            operations: list[Operation] = []
+            for name, topic in topics.items():
+                topics[name], changes = elect_again(topic, controller_epoch)
+                operations += changes
+            await self._store.multi(operations)
+        for topic in topics.values():
             self._remember(topic)
         await self._in_thread(self._host_all, list(self._topics.values()))
         self._engine.publish_topics([topic.published() for topic in self._topics.values()])
