@@ -12,6 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flights.checker import ReadRecord
 from flights.source import DemoError
 
@@ -24,8 +25,6 @@ _LEAVE = "leave"
 
 def _consume(pipe: "Connection[Any, Any]", settings: dict[str, Any], topic: str) -> None:
     """Run a member; the body of its process."""
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the demo, which then ends us
     consumer = Consumer(settings)
     consumer.subscribe(
