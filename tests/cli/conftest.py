@@ -1,6 +1,7 @@
 """Fixtures of the command line's tests: commands that run against the session's broker, and topics of a test's own."""
 
 import itertools
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -65,3 +66,10 @@ def topic(run: Callable[..., Outcome], name: str) -> Iterator[str]:
     assert run("topics", "create", name, "--partitions", "2").code == 0
     yield name
     run("topics", "delete", name, "--if-exists")
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Return the address of something that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
