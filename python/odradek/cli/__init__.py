@@ -33,9 +33,12 @@ COMMANDS = {
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        click.echo(f"odradek {version('odradek')}")
+        try:
+            click.echo(f"odradek {version('odradek')}")
+        except PackageNotFoundError:
+            click.echo("odradek (from a source tree, not installed)")
         context.exit()
 
 
