@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+
 from flights.checker import ReadRecord
 from flights.source import DemoError
 

@@ -92,7 +92,12 @@ def run_command(*arguments: str, stdin: bytes | str = b"", bootstrap: str = "127
 def run_process(*arguments: str, stdin: bytes = b"", bootstrap: str = "127.0.0.1:1") -> Outcome:
     """Run a command to its end as a process of its own."""
     done = subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, timeout=_LIMIT_SECONDS, env=environment(bootstrap)
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=_LIMIT_SECONDS,
+        check=False,
+        env=environment(bootstrap),
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -57,7 +57,9 @@ def test_dump_shows_batches_and_with_records_their_content(offline: Run, partiti
     batches = _documents(offline("log", "dump", file, "--json"))
     shown = [(row["batch"]["baseOffset"], row["batch"]["lastOffset"], row["batch"]["compression"]) for row in batches]  # type: ignore[index]
     assert shown == [(100, 104, "none"), (105, 109, "gzip"), (110, 114, "none"), (120, 124, "none")]
-    records = [row["record"] for row in _documents(offline("log", "dump", file, "--records", "--json")) if "record" in row]
+    records = [
+        row["record"] for row in _documents(offline("log", "dump", file, "--records", "--json")) if "record" in row
+    ]
     assert len(records) == 20
     assert records[5] == {
         "offset": 105,

@@ -52,7 +52,9 @@ def test_a_line_without_separator_is_told_and_counted_and_the_others_are_sent(ru
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_every_compression_comes_back_whole_and_in_order(run: Run, topic: str, tmp_path: Path, compression: str) -> None:
+def test_every_compression_comes_back_whole_and_in_order(
+    run: Run, topic: str, tmp_path: Path, compression: str
+) -> None:
     lines = "".join(f"record {number}\n" for number in range(5000))
     file = tmp_path / "lines.txt"
     file.write_text(lines)
@@ -115,7 +117,9 @@ def test_a_group_goes_on_where_it_stopped(run: Run, topic: str, name: str) -> No
     assert run("consume", topic, *group, "--exit-at-end").out == ""
 
 
-def test_interrupted_group_member_commits_what_it_printed_and_leaves(run: Run, start: Start, topic: str, name: str) -> None:
+def test_interrupted_group_member_commits_what_it_printed_and_leaves(
+    run: Run, start: Start, topic: str, name: str
+) -> None:
     run("produce", topic, "--partition", "0", stdin="a\nb\n")
     consumer = start("consume", topic, "--group", name, "--from-beginning")
     assert [consumer.read_line(), consumer.read_line()] == ["a", "b"]
@@ -162,7 +166,9 @@ def _creates_topics(run: Run) -> bool:
     run("topics", "create", "cli-probe", "--if-not-exists")
     [probe] = run("topics", "describe", "cli-probe", "--json").json
     broker = str(probe["partitions"][0]["leader"])
-    settings = {row["name"]: row["value"] for row in run("configs", "describe", "--broker", broker, "--all", "--json").json}
+    settings = {
+        row["name"]: row["value"] for row in run("configs", "describe", "--broker", broker, "--all", "--json").json
+    }
     return settings["auto.create.topics.enable"] == "true"
 
 

@@ -169,7 +169,9 @@ def test_completion_script_names_the_command(offline: Run, shell: str) -> None:
 def test_completion_offers_commands_and_options() -> None:
     def complete(words: str) -> set[str]:
         request = {"_ODRADEK_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-        done = subprocess.run(COMMAND, capture_output=True, text=True, check=True, env={**environment("x:1"), **request})
+        done = subprocess.run(
+            COMMAND, capture_output=True, text=True, check=True, env={**environment("x:1"), **request}
+        )
         return {line.partition(",")[2] for line in done.stdout.splitlines()}
 
     assert {"create", "list", "describe", "alter", "delete"} <= complete("odradek topics ")

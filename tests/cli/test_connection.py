@@ -64,13 +64,13 @@ def test_request_is_framed_with_key_version_and_correlation_id_and_the_answer_de
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda request: _frame(b"\x00\x00\x00\x63" + GOOD), "answered request 99 when 1 was asked"),
+        (lambda _request: _frame(b"\x00\x00\x00\x63" + GOOD), "answered request 99 when 1 was asked"),
         (lambda request: _frame(request[4:8] + GOOD[:-1]), "can't be read"),
         (lambda request: _frame(request[4:8] + GOOD)[:-1], "closed the connection in the middle of an answer"),
-        (lambda request: b"", "closed the connection"),
-        (lambda request: b"\x7f\xff\xff\xff", "announced an answer of 2147483647 bytes"),
-        (lambda request: b"\xff\xff\xff\xff", "announced an answer of -1 bytes"),
-        (lambda request: b"HTTP/1.1 400 Bad Request", "announced an answer of"),
+        (lambda _request: b"", "closed the connection"),
+        (lambda _request: b"\x7f\xff\xff\xff", "announced an answer of 2147483647 bytes"),
+        (lambda _request: b"\xff\xff\xff\xff", "announced an answer of -1 bytes"),
+        (lambda _request: b"HTTP/1.1 400 Bad Request", "announced an answer of"),
     ],
 )
 def test_an_answer_that_is_none_is_a_remote_protocol_error(
@@ -82,7 +82,7 @@ def test_an_answer_that_is_none_is_a_remote_protocol_error(
 
 def test_no_answer_is_a_time_out(ask: Callable[..., OffsetDeleteResponse]) -> None:
     with pytest.raises(errors.TimeoutError, match="did not answer within"):
-        ask(lambda request: b"\x00", timeout=0.05)
+        ask(lambda _request: b"\x00", timeout=0.05)
 
 
 def test_nobody_there_is_said_at_once() -> None:
