@@ -92,6 +92,7 @@ class Runtime:
         self._shards: dict[int, Shard] = {}
         self._loads: dict[int, asyncio.Task[None]] = {}
         self._failed: set[int] = set()
+        self._stopped = False
 
     def shard(self, partition: int) -> Shard:
         """Return the state of a partition, whose loading starts now if need be.
@@ -104,6 +105,8 @@ class Runtime:
         shard = self._shards.get(partition)
         if shard is not None:
             return shard
+        if self._stopped:
+            raise NotCoordinatorError("the broker is stopping")
         if partition in self._failed:
             raise CoordinatorNotAvailableError(f"{self._topic}-{partition} has failed")
         if partition not in self._loads and self._is_empty(partition):
@@ -155,6 +158,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Stop reading and hand back all shards: everybody who waits is told to look for another coordinator."""
+        self._stopped = True
         loads = list(self._loads.values())
         for task in loads:
             task.cancel()
