@@ -239,7 +239,8 @@ async def test_a_commit_made_after_the_one_in_a_transaction_stays(service):
 
 async def test_the_log_of_apache_kafka_is_read_as_kafka_means_it():
     path = Path(__file__).parents[2] / "vectors" / "consumer_offsets" / "00000000000000000000.log"
-    log = KafkasLog(path.read_bytes())
+    log = FakeLog()
+    log.partitions[OFFSETS_TOPIC, 0] = [(0, 31, path.read_bytes())]
     service = await Service(log=log, topic=FakeTopic(1)).start()
     assert {group.group_id: (group.protocol_type, group.state) for group in service.coordinator.groups()} == {
         "eager": ("consumer", State.EMPTY),
@@ -253,20 +254,6 @@ async def test_the_log_of_apache_kafka_is_read_as_kafka_means_it():
     assert service.offset("txn-group", "orders", 0) == 11
     assert service.coordinator.offsets("eager")["orders"][0].metadata == "metadata ü\0"  # librdkafka sends the NUL
     assert service.coordinator.offsets("gone") == {}
-
-
-class KafkasLog(FakeLog):
-    """A partition whose bytes came from elsewhere."""
-
-    def __init__(self, data):
-        super().__init__()
-        self._data = data
-
-    def read(self, topic, partition, offset, max_bytes):
-        return self._data if offset == 0 else b""
-
-    def offsets(self, topic, partition):
-        return 0, 32, 32
 
 
 async def test_a_fetch_in_the_middle_of_a_rebalance_gives_the_old_offsets(service):

@@ -243,9 +243,9 @@ def test_the_settings_are_the_brokers():
     from odradek.broker.coordinator.group.settings import GroupSettings
     from odradek.config.broker import BrokerSettings
 
-    assert GroupSettings.from_broker(BrokerSettings({}).effective_texts()) == GroupSettings()
+    assert GroupSettings.from_broker(BrokerSettings({})) == GroupSettings()
     changed = BrokerSettings({"offsets.retention.minutes": "1", "group.max.size": "7"})
-    settings = GroupSettings.from_broker(changed.effective_texts())
+    settings = GroupSettings.from_broker(changed)
     assert (settings.offsets_retention_ms, settings.limits.max_size) == (60_000, 7)
 
 

@@ -1,10 +1,10 @@
 """The broker settings that the group coordinator goes by, as one frozen value."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from odradek.broker.coordinator.group.states import Limits
+from odradek.config.broker import BrokerSettings
 
 __all__ = ["GroupSettings"]
 
@@ -28,12 +28,9 @@ class GroupSettings:
     """`message.max.bytes`: the largest batch `__consumer_offsets` takes."""
 
     @classmethod
-    def from_broker(cls, settings: Mapping[str, str]) -> Self:
-        """Read the options out of a broker's settings in effect: Kafka's names, valid values as text."""
-
-        def number(name: str) -> int:
-            return int(settings[name])
-
+    def from_broker(cls, settings: BrokerSettings) -> Self:
+        """Read the options out of a broker's settings, which are valid."""
+        number = settings.number
         return cls(
             Limits(number("group.initial.rebalance.delay.ms"), number("group.max.size")),
             number("group.min.session.timeout.ms"),
