@@ -76,10 +76,11 @@ async def test_an_offsets_topic_that_can_not_be_made_means_no_coordinator(tmp_pa
     await world.stop()
 
 
-@pytest.mark.parametrize("key_type", [1, 2, 7])
-async def test_other_kinds_of_coordinators_are_refused(world, key_type):
+@pytest.mark.parametrize(("key_type", "code"), [(1, 53), (2, 42), (7, 42)])
+async def test_other_kinds_of_coordinators_are_refused_for_good(world, key_type, code):
     (row,) = await coordinator(world, 6, "g", key_type=key_type)
-    assert row.error_code == ErrorCode.INVALID_REQUEST
+    assert (row.error_code, row.node_id) == (code, -1)
+    assert not ErrorCode(code).retriable
 
 
 @pytest.mark.parametrize("version", range(3))

@@ -2,7 +2,9 @@
 
 Behaviour: groups are coordinated by this broker; `__consumer_offsets` is made when the first group asks.
     COORDINATOR_NOT_AVAILABLE (15) if it can't be made.
-Left out: transactions and share groups: key types 1 and 2 are INVALID_REQUEST (42), as any unknown one.
+Left out: transactions: key type 1 is TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53), which clients take for final, where
+    COORDINATOR_NOT_AVAILABLE would have them ask for ever. Share groups: key type 2 is INVALID_REQUEST (42), as any
+    unknown one.
 
 v0: the first. v1: key type (KIP-98). v2: throttling after the response (KIP-219). v3: flexible. v4: many keys
 (KIP-699). v5: TRANSACTION_ABORTABLE (KIP-890). v6: share groups (KIP-932).
@@ -19,6 +21,7 @@ API_KEY: Final = ApiKey.FIND_COORDINATOR
 VERSIONS: Final = (0, 6)
 
 _GROUP: Final = 0
+_TRANSACTION: Final = 1
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -26,8 +29,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     error: KafkaError | None = None
     key_type = getattr(request, "key_type", _GROUP)
     try:
-        if key_type != _GROUP:
-            raise InvalidRequestError(f"coordinators of type {key_type} aren't served, only groups (0)")
+        _refuse_other_kinds(key_type)
         await OffsetsTopic(ctx.broker.topics, ctx.broker.configs.settings).create()
     except KafkaError as failure:
         error = failure
@@ -44,3 +46,11 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         return m.FindCoordinatorResponse(**answer)
     keys = request.coordinator_keys or ()
     return m.FindCoordinatorResponse(coordinators=tuple(m.Coordinator(key=key, **answer) for key in keys))
+
+
+def _refuse_other_kinds(key_type: int) -> None:
+    if key_type == _TRANSACTION:
+        code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        raise KafkaError("this broker doesn't serve transactions", code=code)
+    if key_type != _GROUP:
+        raise InvalidRequestError(f"coordinators of type {key_type} aren't served, only groups (0)")
