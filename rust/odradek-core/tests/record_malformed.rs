@@ -1,5 +1,7 @@
 //! Whatever the bytes are, the codec answers with an error or with records, never with a panic or a huge allocation.
 
+#![allow(clippy::unwrap_used)] // a test that fails is to fail
+
 use odradek_core::compress::Compression;
 use odradek_core::record::batch::{BatchError, BatchHeader, HEADER_BYTES, check_crc};
 use odradek_core::record::builder::{BatchBuilder, BatchOptions, recompress};

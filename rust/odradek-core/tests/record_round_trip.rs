@@ -1,5 +1,7 @@
 //! What goes into a batch comes out of it, in every codec.
 
+#![allow(clippy::unwrap_used)] // a test that fails is to fail
+
 use odradek_core::compress::Compression;
 use odradek_core::record::batch::{self, BatchHeader, check_crc};
 use odradek_core::record::builder::{BatchBuilder, BatchOptions, recompress};

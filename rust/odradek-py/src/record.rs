@@ -181,13 +181,12 @@ fn encode_batch<'py>(
 
 /// Decodes the first batch of `data`; returns it with what follows it.
 fn decode_batch<'py, 'a>(py: Python<'py>, data: &'a [u8], limit: usize) -> PyResult<(PyRecordBatch, &'a [u8])> {
+    let (header, batch, rest) = BatchHeader::split_first(data).map_err(|error| from_batch(&error))?;
     let mut scratch = Vec::new();
-    let (header, records, rest) = buffer::run(py, data.len(), || {
-        let (header, batch, rest) = BatchHeader::split_first(data)?;
+    let records = buffer::run(py, batch.len(), || {
         check_crc(&header, batch)?;
-        let records = payload(&header, batch, limit, &mut scratch)?;
         header.check_offsets()?;
-        Ok((header, Records::new(records, header.record_count)?, rest))
+        Records::new(payload(&header, batch, limit, &mut scratch)?, header.record_count)
     })
     .map_err(|error| from_batch(&error))?;
     let list = PyList::empty(py);
