@@ -16,10 +16,9 @@ def values(size: int, count: int) -> list[bytes]:
     chance = random.Random(20)
     out = []
     for number in range(count):
-        order = {"order": number, "customer": chance.randrange(10_000), "cents": chance.randrange(100_000), "note": ""}
-        while len(json.dumps(order)) < size:
-            order["note"] += chance.choice(["express ", "gift ", "fragile ", "call first "])
-        out.append(json.dumps(order).encode()[:size])
+        order = {"order": number, "customer": chance.randrange(10_000), "cents": chance.randrange(100_000)}
+        words = chance.choices(["express", "gift", "fragile", "call first"], k=size // 5)
+        out.append(json.dumps(order | {"note": " ".join(words)}).encode()[:size])
     return out
 
 

@@ -62,6 +62,9 @@ pub enum CompressError {
     },
 }
 
+/// What records usually shrink by: room for that much is made at once, for more as it comes.
+const USUAL_RATIO: usize = 4;
+
 /// A codec of the record batch; the discriminant is its number in the batch's attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
@@ -171,6 +174,7 @@ impl Compression {
         }
         let before = out.len();
         let corrupt = |error: io::Error| DecompressError::Corrupt { codec: self.name(), reason: error.to_string() };
+        out.reserve(limit.min(data.len().saturating_mul(USUAL_RATIO)));
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         self.decoder(data).take(bound).read_to_end(out).map_err(corrupt)?;
         if out.len() - before > limit {
