@@ -9,7 +9,7 @@ pub mod topic_config;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,6 +232,12 @@ impl Engine {
     #[must_use]
     pub fn control_fd(&self) -> RawFd {
         self.state.doorbell.raw_fd()
+    }
+
+    /// The same descriptor, borrowed.
+    #[must_use]
+    pub fn control_doorbell(&self) -> BorrowedFd<'_> {
+        self.state.doorbell.as_fd()
     }
 
     /// Takes up to `limit` waiting requests, oldest first.
