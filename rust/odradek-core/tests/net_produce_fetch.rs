@@ -20,7 +20,7 @@ fn records_come_back_at_every_version() {
         let answer = &topic.partition_responses[0];
         assert_eq!((answer.index, answer.error_code), (1, 0), "v{version}");
         assert_eq!(answer.base_offset, i64::from(version - 3) * 2);
-        assert_eq!((answer.log_append_time_ms, answer.current_leader.leader_id), (-1, -1));
+        assert_eq!((answer.log_append_time_ms, answer.current_leader.leader_id.0), (-1, -1));
         assert_eq!(topic.topic_id, if version >= 13 { topic_id("orders") } else { Uuid::nil() });
     }
     for version in 4..=18 {
@@ -31,7 +31,7 @@ fn records_come_back_at_every_version() {
         assert_eq!(found.len(), 22);
         assert_eq!(found[3], (3, b"b".to_vec()));
         assert_eq!((partitions[1].high_watermark, partitions[1].last_stable_offset), (22, 22));
-        assert_eq!(partitions[1].preferred_read_replica, -1);
+        assert_eq!(partitions[1].preferred_read_replica.0, -1);
     }
 }
 
@@ -271,7 +271,8 @@ fn acks_all_waits_for_the_in_sync_replicas_and_times_out() {
     client.send(9, &request);
     // An answer to acks=1 can't overtake, so a second client tells when the first one's batch is in the log.
     let mut other = broker.connect();
-    while other.call(9, &produce_request("orders", 0, batch(&[b"b"]), 1)).responses[0].partition_responses[0].base_offset
+    while other.call(9, &produce_request("orders", 0, batch(&[b"b"]), 1)).responses[0].partition_responses[0]
+        .base_offset
         < 2
     {}
     lead(1);

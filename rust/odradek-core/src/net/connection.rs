@@ -238,10 +238,10 @@ impl Connection {
         let now = Instant::now();
         let mut finished = Vec::new();
         for (number, slot) in self.slots.iter_mut() {
-            if let Slot::Produce(waiting) = slot {
-                if waiting.is_done(&self.change_waker) || waiting.deadline <= now {
-                    finished.push(number);
-                }
+            if let Slot::Produce(waiting) = slot
+                && (waiting.is_done(&self.change_waker) || waiting.deadline <= now)
+            {
+                finished.push(number);
             }
         }
         for number in finished {

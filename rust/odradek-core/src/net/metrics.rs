@@ -29,6 +29,8 @@ counters! {
     connections_idle_closed,
     /// Connections closed because the client broke the protocol.
     connections_protocol_errors,
+    /// Connections ended by a bug of ours.
+    connections_panicked,
     /// Requests received.
     requests,
     /// Produce requests.

@@ -35,7 +35,7 @@ const MAX_SWEEP_MS: i64 = 1000;
 /// Shortest time between two sweeps.
 const MIN_SWEEP_MS: i64 = 20;
 /// A sender without progress for that long is cut off if others wait for memory.
-const STALL_LIMIT: Duration = Duration::from_secs(2);
+const STALL_LIMIT: Duration = Duration::from_secs(1);
 
 /// What an I/O thread shares with its connections and with the accepting one.
 pub struct IoThread {
@@ -227,7 +227,15 @@ impl Worker {
 
     /// A connection that panicked is gone like any other: a bug in one request must not take the thread down.
     fn forget(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
-        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        let id = ended.map_or_else(
+            |error| {
+                if error.is_panic() {
+                    count(&self.state.counters[self.thread.index].connections_panicked, 1);
+                }
+                error.id()
+            },
+            |(id, ())| id,
+        );
         self.watched.remove(&id);
     }
 

@@ -127,7 +127,7 @@ impl ResponseHead {
 }
 
 /// Sets the length of the frame that starts at `start` and ends at `out`'s end plus `extra` bytes sent from elsewhere.
-pub fn finish(out: &mut Vec<u8>, start: usize, extra: usize) {
+pub fn finish(out: &mut [u8], start: usize, extra: usize) {
     let length = out.len() - start - LENGTH_BYTES + extra;
     let length = i32::try_from(length).unwrap_or(i32::MAX);
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());

@@ -113,3 +113,83 @@ pub const ADVERTISED: [(ApiKey, i16, i16); 7] = [
     (ApiKey::DeleteRecords, DeleteRecordsRequest::MIN_VERSION, DeleteRecordsRequest::MAX_VERSION),
     (ApiKey::OffsetForLeaderEpoch, OffsetForLeaderEpochRequest::MIN_VERSION, OffsetForLeaderEpochRequest::MAX_VERSION),
 ];
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::TopicName;
+    use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+    use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+    use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+    use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+    use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use kafka_protocol::protocol::{Encodable, StrBytes};
+
+    use super::*;
+
+    /// Every version of a request with something in every field: the walk ends exactly at its end, and short of it
+    /// when the last byte is missing.
+    fn holds<R: ServedRequest + Encodable + PartialEq + std::fmt::Debug>(make: impl Fn(i16) -> R) {
+        for version in R::MIN_VERSION..=R::MAX_VERSION {
+            let mut bytes = Vec::new();
+            make(version).encode(&mut bytes, version).expect("encodes");
+            assert_eq!(R::SHAPE.check(version, &bytes), Ok(bytes.len()), "{:?} v{version}", R::KEY);
+            if let [short @ .., _] = &bytes[..] {
+                assert!(R::SHAPE.check(version, short).is_err());
+            }
+            decode::<R>(Bytes::from(bytes), version).expect("decodes");
+        }
+    }
+
+    #[test]
+    fn shapes_match_the_codec() {
+        let text = || StrBytes::from_static_str("text");
+        let name = || TopicName(text());
+        holds(|_| {
+            let data = PartitionProduceData::default().with_records(Some(Bytes::from_static(b"batch")));
+            let topic = TopicProduceData::default().with_name(name()).with_partition_data(vec![data; 3]);
+            ProduceRequest::default().with_transactional_id(Some(text().into())).with_topic_data(vec![topic; 2])
+        });
+        holds(|version| {
+            let topic = FetchTopic::default().with_topic(name()).with_partitions(vec![FetchPartition::default(); 3]);
+            let forgotten = ForgottenTopic::default().with_topic(name()).with_partitions(vec![1, 2]);
+            let request = FetchRequest::default().with_topics(vec![topic; 2]);
+            let request = if version >= 7 { request.with_forgotten_topics_data(vec![forgotten; 2]) } else { request };
+            let request = if version >= 11 { request.with_rack_id(text()) } else { request };
+            if version >= 12 { request.with_cluster_id(Some(text())) } else { request }
+        });
+        holds(|_| {
+            let partitions = vec![ListOffsetsPartition::default(); 3];
+            let topic = ListOffsetsTopic::default().with_name(name()).with_partitions(partitions);
+            ListOffsetsRequest::default().with_topics(vec![topic; 2])
+        });
+        holds(|_| {
+            MetadataRequest::default()
+                .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name())); 3]))
+        });
+        holds(|version| {
+            let request = ApiVersionsRequest::default();
+            if version >= 3 { request.with_client_software_name(text()) } else { request }
+        });
+        holds(|_| {
+            let partitions = vec![OffsetForLeaderPartition::default(); 3];
+            let topic = OffsetForLeaderTopic::default().with_topic(name()).with_partitions(partitions);
+            OffsetForLeaderEpochRequest::default().with_topics(vec![topic; 2])
+        });
+        holds(|_| {
+            let partitions = vec![DeleteRecordsPartition::default(); 3];
+            let topic = DeleteRecordsTopic::default().with_name(name()).with_partitions(partitions);
+            DeleteRecordsRequest::default().with_topics(vec![topic; 2])
+        });
+    }
+
+    #[test]
+    fn unknown_tagged_fields_are_walked_over() {
+        let mut bytes = Vec::new();
+        MetadataRequest::default()
+            .with_unknown_tagged_field(9, Bytes::from_static(b"from the future"))
+            .encode(&mut bytes, 12)
+            .expect("encodes");
+        assert_eq!(MetadataRequest::SHAPE.check(12, &bytes), Ok(bytes.len()));
+    }
+}

@@ -89,7 +89,7 @@ pub fn wait_readable(fd: BorrowedFd<'_>) {
 }
 
 pub fn topic_id(topic: &str) -> Uuid {
-    Uuid::from_u128(topic.bytes().fold(7, |id, byte| id * 131 + u128::from(byte)))
+    Uuid::from_u128(topic.bytes().fold(7_u128, |id, byte| id.wrapping_mul(131) + u128::from(byte)))
 }
 
 fn partition_info(index: i32) -> PartitionInfo {
@@ -218,10 +218,7 @@ pub fn fetch_topic(topic: &str, partitions: &[(i32, i64)]) -> FetchTopic {
     let partitions = partitions.iter().map(|&(index, offset)| {
         FetchPartition::default().with_partition(index).with_fetch_offset(offset).with_partition_max_bytes(1 << 20)
     });
-    FetchTopic::default()
-        .with_topic(name(topic))
-        .with_topic_id(topic_id(topic))
-        .with_partitions(partitions.collect())
+    FetchTopic::default().with_topic(name(topic)).with_topic_id(topic_id(topic)).with_partitions(partitions.collect())
 }
 
 /// (partition, error, bytes of records) of each partition in an answer.

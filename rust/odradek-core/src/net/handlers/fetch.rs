@@ -75,7 +75,7 @@ pub struct FetchResult {
 /// Reads a request.
 ///
 /// # Errors
-/// When the request contradicts itself. An error for the client is a response, and `Err(Ok(error code))`.
+/// When the request contradicts itself. `Ok(Err(code))` is an answer for the client: its session is refused.
 pub fn plan(
     state: &NetState,
     header: &RequestHeader,
