@@ -132,6 +132,7 @@ def read_in_group(console: Console, servers: str, sent: Sent, stack: ExitStack) 
     listening = list(everyone)
     checker = Checker(sent, with_delays=True)
     frozen_at: float | None = None
+    started = False  # nobody reads on before both have their share
     with progress(console) as bar:
         task = bar.add_task("reading in a group of two", total=FLIGHT_COUNT)
         for member, kind, records in reports(listening, SILENCE_SECONDS):
@@ -149,7 +150,8 @@ def read_in_group(console: Console, servers: str, sent: Sent, stack: ExitStack) 
                 frozen_at = time.monotonic()
                 bar.console.print(f"  froze {member.name} at {checker.count:,} flights, its last batch not committed")
                 continue
-            member.acknowledge()
+            started = started or all(len(one.partitions) == PARTITIONS // 2 for one in everyone)
+            member.acknowledge(go_on=started)
     checker.finish()
     if frozen_at is None or len(listening[0].partitions) != PARTITIONS:
         raise DemoError("no member was frozen before the end, so nobody could take over")
@@ -159,11 +161,8 @@ def read_in_group(console: Console, servers: str, sent: Sent, stack: ExitStack) 
 
 def _may_freeze(member: Member, everyone: list[Member], checker: Checker) -> bool:
     """Half of all is read, both have partitions, and this member has the busier half of them."""
-    return (
-        checker.count * 2 >= FLIGHT_COUNT
-        and all(len(one.partitions) == PARTITIONS // 2 for one in everyone)
-        and PARTITIONS - 1 in member.partitions
-    )
+    shared = all(len(one.partitions) == PARTITIONS // 2 for one in everyone)
+    return shared and checker.count * 2 >= FLIGHT_COUNT and PARTITIONS - 1 in member.partitions
 
 
 def _finish_group(console: Console, servers: str, survivor: Member) -> None:

@@ -20,8 +20,7 @@ from flights.source import DemoError
 __all__ = ["Member", "reports"]
 
 _BATCH_RECORDS = 2000
-_HAVE_IT = "have it"
-_LEAVE = "leave"
+_GO_ON, _HOLD, _LEAVE = "go on", "hold", "leave"
 
 
 def _consume(pipe: "Connection[Any, Any]", settings: dict[str, Any], topic: str) -> None:
@@ -41,8 +40,10 @@ def _consume(pipe: "Connection[Any, Any]", settings: dict[str, Any], topic: str)
                 break
             records = [(m.partition(), m.offset(), m.key(), m.value()) for m in batch if not m.error()]
             pipe.send(("records", records))
-            if pipe.recv() == _LEAVE:
+            told = pipe.recv()
+            if told == _LEAVE:
                 break
+            (consumer.pause if told == _HOLD else consumer.resume)(consumer.assignment())
             ends = {partition: offset + 1 for partition, offset, _, _ in records}
             with suppress(KafkaException):  # the group has moved on; whoever has the partition now reads it again
                 if ends:
@@ -66,9 +67,9 @@ class Member:
         self._process.start()
         theirs.close()
 
-    def acknowledge(self) -> None:
-        """Let the member commit its last report and go on."""
-        self.pipe.send(_HAVE_IT)
+    def acknowledge(self, *, go_on: bool = True) -> None:
+        """Let the member commit its last report; then it reads on, or holds and only stays in the group."""
+        self.pipe.send(_GO_ON if go_on else _HOLD)
 
     def leave(self) -> None:
         """Let the member leave the group and end."""

@@ -15,7 +15,7 @@ import click
 
 from odradek.cli.cluster import Cluster, connection_options
 from odradek.cli.command import Command
-from odradek.cli.failures import CommandError, kafka_reason
+from odradek.cli.failures import CommandError, is_passing, kafka_reason
 from odradek.cli.parameters import KEY_VALUE
 from odradek.cli.record_format import PRINT_PROPERTIES, RecordWriter, json_writer, line_writer, template_writer
 from odradek.cli.signals import StopRequest, stop_on_signals
@@ -152,7 +152,7 @@ class _Loop:
                 records.append(message)
             elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  its public spelling
                 self.ended.add(place)
-            elif not error.retriable() or error.fatal():
+            elif not is_passing(error):
                 failure = failure or CommandError(f"can't consume: {kafka_reason(error)}")
         if records:
             self.last_record = time.monotonic()

@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
 
-__all__ = ["CommandError", "Failure", "describe_failure", "kafka_reason"]
+__all__ = ["CommandError", "Failure", "describe_failure", "is_passing", "kafka_reason"]
 
 
 class CommandError(Exception):
@@ -22,6 +22,16 @@ class Failure:
 
     text: str
     exit_code: int
+
+
+def is_passing(error: "KafkaError") -> bool:
+    """Tell whether a consumer's error goes by itself while its client tries on. A topic that is gone is not one."""
+    from odradek.errors import ErrorCode
+
+    lost = (error._TRANSPORT, error._ALL_BROKERS_DOWN, error._TIMED_OUT, error._WAIT_COORD)  # noqa: SLF001  public spelling
+    known = ErrorCode.__members__.values()
+    retriable = {int(code) for code in known if code.retriable and code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+    return not error.fatal() and (error.code() in lost or error.code() in retriable)
 
 
 def kafka_reason(error: "KafkaError") -> str:
