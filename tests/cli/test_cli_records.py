@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome, Running
+from cli_support import Outcome, Running, run_command
+from support.broker import BrokerProcess
 
 Run = Callable[..., Outcome]
 Start = Callable[..., Running]
@@ -153,23 +154,44 @@ def test_reader_that_stops_reading_is_no_error(run: Run, bootstrap: str, topic: 
         assert consumer.wait(45) == 0
 
 
-@pytest.mark.parametrize("command", [("produce",), ("consume", "--exit-at-end"), ("consume", "--group", "g")])
-def test_unknown_topic_is_said_at_once(run: Run, name: str, command: tuple[str, ...]) -> None:
-    if command[0] == "produce" and _creates_topics(run):
-        pytest.skip("this broker creates topics on request")
-    failed = run(command[0], name, *command[1:], stdin="x\n")
+@pytest.mark.parametrize("options", [("--exit-at-end",), ("--group", "g")])
+def test_consuming_an_unknown_topic_is_an_error(run: Run, name: str, options: tuple[str, ...]) -> None:
+    failed = run("consume", name, *options)
+    assert failed.code == 1
+    assert f"can't find topic {name}" in failed.error_line
+    assert name not in run("topics", "list").out.split()
+
+
+def test_producing_to_an_unknown_topic_is_an_error_where_topics_are_not_created_on_request(
+    own_broker: Callable[..., BrokerProcess], name: str
+) -> None:
+    there = own_broker(auto_create_topics_enable="false").bootstrap
+    failed = run_command("produce", name, stdin="x\n", bootstrap=there)
     assert failed.code == 1
     assert f"can't find topic {name}" in failed.error_line
 
 
-def _creates_topics(run: Run) -> bool:
-    run("topics", "create", "cli-probe", "--if-not-exists")
-    [probe] = run("topics", "describe", "cli-probe", "--json").json
-    broker = str(probe["partitions"][0]["leader"])
-    settings = {
-        row["name"]: row["value"] for row in run("configs", "describe", "--broker", broker, "--all", "--json").json
-    }
-    return settings["auto.create.topics.enable"] == "true"
+def test_producing_to_an_unknown_topic_creates_it_where_topics_are_created_on_request(
+    own_broker: Callable[..., BrokerProcess], name: str
+) -> None:
+    there = own_broker(auto_create_topics_enable="true").bootstrap
+    assert run_command("produce", name, stdin="x\n", bootstrap=there).code == 0
+    assert run_command("consume", name, *ALL, bootstrap=there).out == "x\n"
+
+
+def test_consumer_goes_on_after_its_broker_was_killed_and_started_again(
+    own_broker: Callable[..., BrokerProcess], start: Start, name: str
+) -> None:
+    broker = own_broker()
+    run_command("topics", "create", name, bootstrap=broker.bootstrap)
+    run_command("produce", name, stdin="before\n", bootstrap=broker.bootstrap)
+    consumer = start("consume", name, "--from-beginning", "-b", broker.bootstrap)
+    assert consumer.read_line() == "before"
+    broker.kill()
+    broker.start()
+    assert run_command("produce", name, stdin="after\n", bootstrap=broker.bootstrap).code == 0
+    assert consumer.read_line() == "after"
+    assert consumer.interrupt().code == 130
 
 
 def test_unknown_partition_names_those_there_are(run: Run, topic: str) -> None:
