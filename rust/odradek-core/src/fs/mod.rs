@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub mod disk;
+#[cfg(feature = "faulty-fs")]
+pub mod faulty;
 
 pub use disk::DiskFileSystem;
 

@@ -123,7 +123,8 @@ fn list(log_dir: &LogDir, dir: &Path) -> Result<Vec<String>, LogError> {
     Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
 }
 
-fn remove(log_dir: &LogDir, path: &Path) -> Result<(), LogError> {
+/// Removes a file; one that is not there is no error.
+pub(super) fn remove(log_dir: &LogDir, path: &Path) -> Result<(), LogError> {
     match log_dir.fs.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => log_dir.changed("remove", path, Err(error)),
         _ => Ok(()),

@@ -169,7 +169,7 @@ fn load_producers(
     for &offset in snapshots.iter().rev() {
         let path = segment_file(&log.dir, offset, SNAPSHOT);
         if offset > newest {
-            log.log_dir.changed("remove", &path, log.log_dir.fs.remove_file(&path))?;
+            folder::remove(&log.log_dir, &path)?;
             continue;
         }
         let bytes = log.log_dir.fs.read(&path).map_err(|source| io_error("read", &path, source))?;
@@ -177,7 +177,7 @@ fn load_producers(
             (producers, from, found) = (states, offset, Some(offset));
             break;
         }
-        log.log_dir.changed("remove", &path, log.log_dir.fs.remove_file(&path))?;
+        folder::remove(&log.log_dir, &path)?;
     }
     let segments = log.segments.load_full();
     if let Some(base) = recovered_from {

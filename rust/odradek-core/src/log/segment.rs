@@ -137,9 +137,9 @@ impl Segment {
         }
         let last = self.offsets.last(&self.files)?;
         let fits = last.is_none_or(|last| last.position > 0 && last.position < self.len());
-        let greatest = self.times.last(&self.files)?;
-        let sane = greatest.is_none_or(|time| time.timestamp_ms > 0 || time.offset > self.base_offset());
-        Ok((fits && sane).then(|| greatest.unwrap_or(NO_TIME)))
+        // A closed segment's time index has at least its greatest timestamp; without one it proves nothing.
+        let greatest = self.times.last(&self.files)?.filter(|time| time.timestamp_ms > 0);
+        Ok(greatest.filter(|_| fits))
     }
 
     pub(super) fn reset_indexes(&self) -> Result<(), LogError> {

@@ -25,7 +25,7 @@ pub const TOPIC_ID: Uuid = Uuid::from_u128(0x1234);
 
 /// A data directory that can be closed, crashed and opened again.
 pub struct Dir {
-    temp: TempDir,
+    temp: Arc<TempDir>,
     pub clock: ManualClock,
     pub fs: Arc<dyn FileSystem>,
     manager: Option<Arc<LogManager>>,
@@ -55,10 +55,19 @@ impl Dir {
     }
 
     pub fn on(fs: Arc<dyn FileSystem>) -> Self {
-        let temp = TempDir::new().unwrap();
-        let mut dir = Self { temp, clock: ManualClock::at(NOW_MS), fs, manager: None };
+        let mut dir = Self::closed_on(fs);
         dir.open();
         dir
+    }
+
+    pub fn closed_on(fs: Arc<dyn FileSystem>) -> Self {
+        let temp = Arc::new(TempDir::new().unwrap());
+        Self { temp, clock: ManualClock::at(NOW_MS), fs, manager: None }
+    }
+
+    /// The same directory on another file system (a crash image), closed.
+    pub fn same_path_on(&self, fs: Arc<dyn FileSystem>) -> Self {
+        Self { temp: Arc::clone(&self.temp), clock: self.clock.clone(), fs, manager: None }
     }
 
     pub fn path(&self) -> PathBuf {
