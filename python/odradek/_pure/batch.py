@@ -36,6 +36,7 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = struct.Struct(">hiqqqhii")
 _LOG_OVERHEAD = 12
 _MAGIC = 2
+_MAGIC_POSITION = 16
 _CODEC_MASK, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _DECODE_LIMIT = 256 * 1024 * 1024
 
@@ -120,15 +121,20 @@ def encode_batch(
     return struct.pack(">qiibI", base_offset, length, partition_leader_epoch, _MAGIC, crc32c(checked)) + checked
 
 
-def _decode_batch(data: bytes, limit: int) -> tuple[RecordBatch, int]:
-    """Decode the batch at the start of `data`; return it and its size."""
-    if len(data) < _HEADER.size:
-        raise CorruptBatchError(f"record batch cut short: {len(data)} bytes of {_HEADER.size}")
+def _decode_batch(data: bytes, start: int, limit: int) -> RecordBatch:
+    """Decode the batch that starts at `start`."""
+    available = len(data) - start
+    # A batch of an older magic may be shorter than our header, and is to be named as what it is.
+    if available > _MAGIC_POSITION and data[start + _MAGIC_POSITION] != _MAGIC:
+        magic = data[start + _MAGIC_POSITION]
+        raise CorruptBatchError(f"record batch has magic {magic}; only magic 2 is known")
+    if available < _HEADER.size:
+        raise CorruptBatchError(f"record batch cut short: {available} bytes of {_HEADER.size}")
     (
         base_offset,
         length,
         partition_leader_epoch,
-        magic,
+        _,
         crc,
         attributes,
         last_offset_delta,
@@ -138,15 +144,14 @@ def _decode_batch(data: bytes, limit: int) -> tuple[RecordBatch, int]:
         producer_epoch,
         base_sequence,
         count,
-    ) = _HEADER.unpack_from(data)
-    if magic != _MAGIC:
-        raise CorruptBatchError(f"record batch has magic {magic}; only magic 2 is known")
+    ) = _HEADER.unpack_from(data, start)
     size = length + _LOG_OVERHEAD
     if size < _HEADER.size:
         raise CorruptBatchError(f"record batch claims {size} bytes, less than its header")
-    if size > len(data):
-        raise CorruptBatchError(f"record batch cut short: {len(data)} bytes of {size}")
-    checksum = crc32c(data[_HEADER.size - _CHECKED.size : size])
+    if size > available:
+        raise CorruptBatchError(f"record batch cut short: {available} bytes of {size}")
+    end = start + size
+    checksum = crc32c(data[start + _HEADER.size - _CHECKED.size : end])
     if checksum != crc:
         raise CorruptBatchError(f"record batch checksum is {crc:#010x}, its bytes give {checksum:#010x}")
     if count < 0 or last_offset_delta < 0 or base_offset + last_offset_delta >= 2**63:
@@ -154,14 +159,14 @@ def _decode_batch(data: bytes, limit: int) -> tuple[RecordBatch, int]:
     codec = attributes & _CODEC_MASK
     if codec >= len(CODECS):
         raise CorruptBatchError(f"record batch has compression codec {codec}, which does not exist")
-    payload = decompress(CODECS[codec], data[_HEADER.size : size], limit)
+    payload = decompress(CODECS[codec], data[start + _HEADER.size : end], limit)
     records = list(decode_records(payload, count, base_offset, base_timestamp))
     if any(record.offset > base_offset + last_offset_delta for record in records):
         raise CorruptBatchError("a record's offset is past the last of its batch")
     log_append_time = bool(attributes & _LOG_APPEND_TIME)
     if log_append_time:
         records = [Record(r.offset, max_timestamp, r.key, r.value, r.headers) for r in records]
-    batch = RecordBatch(
+    return RecordBatch(
         base_offset=base_offset,
         last_offset=base_offset + last_offset_delta,
         partition_leader_epoch=partition_leader_epoch,
@@ -178,15 +183,13 @@ def _decode_batch(data: bytes, limit: int) -> tuple[RecordBatch, int]:
         size_bytes=size,
         records=records,
     )
-    return batch, size
 
 
 def decode_batches(data: bytes, *, limit: int = _DECODE_LIMIT) -> list[RecordBatch]:
     """Decode the batches of `data`; see `odradek.record.Codec.decode_batches`."""
-    batches = []
+    batches: list[RecordBatch] = []
     position = 0
     while position < len(data):
-        batch, size = _decode_batch(data[position:], limit)
-        batches.append(batch)
-        position += size
+        batches.append(_decode_batch(data, position, limit))
+        position += batches[-1].size_bytes
     return batches
