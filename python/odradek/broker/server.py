@@ -131,6 +131,8 @@ class Server:
         groups, self._groups = self._groups, None
         dispatcher, self._dispatcher = self._dispatcher, None
         store, self._store = self._store, None
+        if self._started:
+            _log.info("stopping")
         if groups is not None:
             await groups.stop()
         if engine is not None and self._started:
@@ -141,6 +143,8 @@ class Server:
             await store.close()
         if engine is not None:
             await self._loop.run_in_executor(None, engine.close)
+            if self._started:
+                _log.info("stopped")
         if self.failed.done() and not self.failed.cancelled():
             self.failed.exception()  # whoever waits for it has seen it; nobody is no reason to complain
 
@@ -160,6 +164,8 @@ def _data_dir(settings: BrokerSettings) -> Path:
     path = Path(directories[0]).absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StorageError(f"{path}: not a directory") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):

@@ -5,7 +5,6 @@ No option is defined here (see `topic.py` and `broker.py`) and no file is read h
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import IntEnum
 from typing import Final
 
@@ -170,5 +169,7 @@ def lookup(options: dict[str, Option], name: str, what: str) -> Option:
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for those who mistype
+
     near = get_close_matches(name, list(names), n=2, cutoff=0.75)
     return f"; did you mean {' or '.join(near)}?" if near else ""

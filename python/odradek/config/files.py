@@ -3,7 +3,6 @@
 Nothing is judged here but the syntax; `BrokerSettings` checks names and values.
 """
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ def read_file(path: Path) -> dict[str, str]:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if path.suffix != ".toml":
         return parse_properties(text)
+    import tomllib  # noqa: PLC0415 - most files are properties
+
     try:
         return dict(_flatten(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:

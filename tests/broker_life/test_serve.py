@@ -1,0 +1,204 @@
+"""`odradek serve` as a process: its one line, its exit codes, its signals, and what outlives it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.codec import encode, response_class, schema
+
+
+class Serve:
+    """One `odradek serve` with its pipes."""
+
+    def __init__(self, *arguments, port=0):
+        command = [sys.executable, "-m", "odradek", "serve", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            [*command, "--listen", f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def ready(self):
+        line = self.process.stdout.readline()
+        assert line.startswith("odradek ready on 127.0.0.1:"), (line, self.process.stderr.read())
+        self.port = int(line.rsplit(":", 1)[1])
+        return self
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+    def ask(self, key, version, build):
+        from kio.serial import entity_reader
+
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            message = build(schema(key, version))
+            tags = b"\0" if type(message).__flexible__ else b""
+            frame = b"".join(number.to_bytes(size, "big") for number, size in ((key, 2), (version, 2), (1, 4)))
+            frame += b"\xff\xff" + tags + encode(message)
+            connection.sendall(len(frame).to_bytes(4, "big") + frame)
+            file = connection.makefile("rb")
+            answer = file.read(int.from_bytes(file.read(4), "big"))
+        return entity_reader(response_class(key, version))(answer, 4 + len(tags))[0]
+
+
+@pytest.fixture
+def serve():
+    """Start brokers; those still running at the end are killed."""
+    started = []
+
+    def start(*arguments, port=0):
+        broker = Serve(*arguments, port=port)
+        started.append(broker)
+        return broker
+
+    yield start
+    for broker in started:
+        if broker.process.poll() is None:
+            broker.process.kill()
+        broker.process.communicate()
+
+
+def create(broker, name):
+    def build(m):
+        topic = m.CreatableTopic(name=name, num_partitions=2, replication_factor=-1, assignments=(), configs=())
+        return m.CreateTopicsRequest(topics=(topic,))
+
+    (row,) = broker.ask(ApiKey.CREATE_TOPICS, 7, build).topics
+    assert row.error_code == 0
+    return row.topic_id
+
+
+def metadata(broker, topics):
+    def build(m):
+        return m.MetadataRequest(
+            topics=topics,
+            allow_auto_topic_creation=False,
+            include_cluster_authorized_operations=False,
+            include_topic_authorized_operations=False,
+        )
+
+    return broker.ask(ApiKey.METADATA, 10, build)
+
+
+def topic_ids(broker):
+    return {topic.name: topic.topic_id for topic in metadata(broker, None).topics}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_one_line_and_a_signal_ends_it_well(serve, tmp_path, number):
+    broker = serve("--data-dir", tmp_path / "data").ready()
+    assert topic_ids(broker) == {}
+    code, out, err = broker.end(number)
+    assert (code, out) == (0, "")
+    assert "stopped" in err
+
+
+def test_a_client_that_waits_is_no_reason_not_to_stop(serve, tmp_path):
+    broker = serve("--data-dir", tmp_path / "data").ready()
+    with socket.create_connection(("127.0.0.1", broker.port)) as idle:
+        idle.sendall((100).to_bytes(4, "big") + b"half a frame")
+        assert broker.end()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_topics_keep_their_ids_over_a_stop_and_over_a_kill(serve, tmp_path, number):
+    broker = serve("--data-dir", tmp_path / "data").ready()
+    made = {name: create(broker, name) for name in ("a", "b")}
+    broker.end(number)
+    again = serve("--data-dir", tmp_path / "data").ready()
+    assert topic_ids(again) == made
+
+
+def test_logs_can_be_lines_of_json(serve, tmp_path):
+    broker = serve("--data-dir", tmp_path / "data", "--log-format", "json").ready()
+    lines = [json.loads(line) for line in broker.end()[2].splitlines()]
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+
+
+def test_file_sets_and_options_are_joined_the_later_winning(serve, tmp_path):
+    file = tmp_path / "server.properties"
+    file.write_text(f"log.dirs={tmp_path / 'elsewhere'}\nnum.partitions=2\nlisteners=PLAINTEXT://:1\nnode.id=5\n")
+    broker = serve("--config", file, "--data-dir", tmp_path / "data", "--set", "num.partitions=3").ready()
+
+    def build(m):
+        topic = m.CreatableTopic(name="t", num_partitions=-1, replication_factor=-1, assignments=(), configs=())
+        return m.CreateTopicsRequest(topics=(topic,))
+
+    assert broker.ask(ApiKey.CREATE_TOPICS, 7, build).topics[0].num_partitions == 3
+    assert "node.id=5" in (tmp_path / "data" / "meta.properties").read_text()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_clients_are_told_what_is_advertised(serve, tmp_path):
+    broker = serve("--data-dir", tmp_path / "data", "--advertise", "broker.example:7777").ready()
+    assert [(row.host, row.port) for row in metadata(broker, ()).brokers] == [("broker.example", 7777)]
+
+
+# What can't be
+
+
+def refusal(broker):
+    out, err = broker.process.communicate(timeout=20)
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("odradek: ")
+    return broker.process.returncode, err
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1(serve, tmp_path):
+    first = serve("--data-dir", tmp_path / "a").ready()
+    code, line = refusal(serve("--data-dir", tmp_path / "b", port=first.port))
+    assert code == 1
+    assert f"127.0.0.1:{first.port}" in line
+    assert "in use" in line
+
+
+def test_a_data_dir_in_use_is_one_line_and_exit_code_1(serve, tmp_path):
+    first = serve("--data-dir", tmp_path / "a").ready()
+    code, line = refusal(serve("--data-dir", tmp_path / "a"))
+    assert code == 1
+    assert str(tmp_path / "a") in line
+    assert "locked" in line
+    assert topic_ids(first) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data-dir", "{dir}/file"], ["{dir}/file", "not a directory"]),
+        (["--data-dir", "{dir}/file/below"], ["{dir}/file/below"]),
+        (["--data-dir", "{dir}/d", "--set", "num.partitions=0"], ["num.partitions", "'0'", "1 or more"]),
+        (["--data-dir", "{dir}/d", "--set", "num.partition=1"], ["'num.partition'", "num.partitions"]),
+        (["--data-dir", "{dir}/d", "--set", "nothing"], ["'nothing'", "key=value"]),
+        (["--data-dir", "{dir}/d", "--config", "{dir}/none"], ["{dir}/none"]),
+        (["--data-dir", "{dir}/d", "--advertise", "x"], ["--advertise", "'x'", "HOST:PORT"]),
+        (["--data-dir", "{dir}/d", "--set", "ssl.keystore.location=/k"], ["ssl.keystore.location"]),
+    ],
+)
+def test_bad_settings_are_one_line_that_names_them(serve, tmp_path, arguments, words):
+    (tmp_path / "file").touch()
+    code, line = refusal(serve(*(argument.format(dir=tmp_path) for argument in arguments)))
+    assert code == 1
+    for word in words:
+        assert word.format(dir=tmp_path) in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_data_dir_is_one_line_and_exit_code_1(serve, tmp_path):
+    (tmp_path / "data").mkdir(mode=0)
+    code, line = refusal(serve("--data-dir", tmp_path / "data"))
+    assert code == 1
+    assert str(tmp_path / "data") in line
+
+
+def test_a_data_dir_of_another_node_is_refused(serve, tmp_path):
+    serve("--data-dir", tmp_path / "data").ready().end()
+    code, line = refusal(serve("--data-dir", tmp_path / "data", "--set", "node.id=9"))
+    assert code == 1
+    assert "9" in line
