@@ -1,7 +1,7 @@
 """Fixtures of a broker without sockets."""
 
 import pytest
-from world import World
+from quiet_broker import World
 
 
 @pytest.fixture

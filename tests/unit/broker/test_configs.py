@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from world import NODE, World
+from quiet_broker import NODE, World
 
 from odradek.config.broker import BROKER_OPTIONS
 from odradek.config.topic import TOPIC_OPTIONS

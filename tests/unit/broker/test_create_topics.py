@@ -1,7 +1,7 @@
 """CreateTopics: what is made, what is refused with which code, and that a refusal leaves nothing behind."""
 
 import pytest
-from world import NODE, World
+from quiet_broker import NODE, World
 
 from odradek.errors import ErrorCode, LogDirOfflineError
 from odradek.protocol.api_keys import ApiKey
@@ -171,7 +171,7 @@ async def test_two_requests_for_one_name_at_once_make_it_once(world):
 async def test_a_failed_disk_closes_the_connection_and_claims_nothing(world):
     world.engine.fail_hosting = LogDirOfflineError("/data: no space left on device")
     m_answer = await world.send(KEY, 7, _one_topic())
-    from world import DISCONNECTED
+    from quiet_broker import DISCONNECTED
 
     assert m_answer is DISCONNECTED
     assert world.engine.published == {}

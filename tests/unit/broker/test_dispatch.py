@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kio.schema.index import api_key_map, schema_name_map
 from kio.static.constants import EntityType
-from world import DISCONNECTED, World
+from quiet_broker import DISCONNECTED, World
 
 from odradek.broker import handlers
 from odradek.broker.failure import failure

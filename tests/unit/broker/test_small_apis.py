@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from world import NODE, NotingEngine, World
+from quiet_broker import NODE, NotingEngine, World
 
 from odradek.broker.controller.producer_ids import BLOCK_SIZE
 from odradek.errors import ErrorCode
@@ -106,7 +106,7 @@ async def test_the_cluster_is_not_described_to_those_who_look_for_controllers(wo
     assert (answer.error_code, answer.brokers) == (code, ())
 
 
-@pytest.mark.parametrize("version", range(1, 5))
+@pytest.mark.parametrize("version", range(1, 6))
 async def test_log_dirs_lists_sizes_of_all_or_of_what_was_asked_for(world, version, tmp_path):
     await world.create_topic("a", 2)
     await world.create_topic("b")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from world import NODE, NotingEngine, World
+from quiet_broker import NODE, NotingEngine, World
 
 from odradek.errors import ErrorCode
 from odradek.metadata import tree

@@ -1,11 +1,12 @@
-"""DescribeLogDirs (35), versions 1-4.
+"""DescribeLogDirs (35), versions 1-5.
 
 Behaviour: the one data directory with the size of each partition in it (segments without indexes), and from v4 on the
     volume's size and free space. Topics and partitions that aren't there are left out of the answer. offset_lag is 0:
     a partition's leader lags behind nobody.
-Left out: v5 (cordoned directories); future replicas, as there is one directory to move between.
+Left out: cordoning a directory; future replicas, as there is one directory to move between.
 
 v1: lowest since KIP-896. v2: flexible. v3: error code of the whole (KIP-784). v4: sizes of the volume (KIP-827).
+v5: whether the directory takes no new partitions (KIP-1066): it always takes them.
 """
 
 import os
@@ -17,7 +18,7 @@ from odradek.errors import ErrorCode
 from odradek.protocol.api_keys import ApiKey
 
 API_KEY: Final = ApiKey.DESCRIBE_LOG_DIRS
-VERSIONS: Final = (1, 4)
+VERSIONS: Final = (1, 5)
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -43,5 +44,6 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         ),
         total_bytes=volume.f_blocks * volume.f_frsize,
         usable_bytes=volume.f_bavail * volume.f_frsize,
+        is_cordoned=False,
     )
     return m.DescribeLogDirsResponse(error_code=ErrorCode.NONE, results=(result,))
