@@ -29,6 +29,7 @@ R = TypeVar("R")
 
 _CONNECT_SECONDS = 3.0
 _DEFAULT_PORT = 9092
+_PATIENCE_SECONDS = 1.0
 
 
 def _addresses(servers: str) -> list[tuple[str, int]]:
@@ -145,13 +146,13 @@ class Cluster:
             text += "; `odradek topics list` shows what there is"
         return CommandError(text)
 
-    def topic(self, client: "Producer | Consumer | AdminClient", name: str, patience: float = 0.0) -> "TopicMetadata":
+    def topic(self, client: "Producer | Consumer | AdminClient", name: str, patience: float = _PATIENCE_SECONDS) -> "TopicMetadata":
         """Return a topic's metadata.
 
         Args:
             client: asks; a producer's question makes the broker create the topic if it does so on request.
             name: of the topic.
-            patience: seconds to go on asking while a topic that is being created isn't there yet.
+            patience: seconds to go on asking: a broker of a cluster may learn of a new topic after its creator did.
 
         Raises:
             CommandError: there is no such topic, or no answer.
