@@ -50,9 +50,12 @@ class BrokerProcess:
         began = time.monotonic()
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C is for the demo, which then stops the broker.
-            self._process = subprocess.Popen(
-                self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            try:
+                self._process = subprocess.Popen(
+                    self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            except OSError as error:
+                raise DemoError(f"can't run {self._arguments[0]}: {error.strerror}") from error
         while not self._answers():
             if self._process.poll() is not None:
                 raise DemoError(f"the broker stopped with exit code {self._process.returncode}: {self._last_words()}")
