@@ -149,8 +149,8 @@ class _Reader:
         return int.from_bytes(self.take(count), "little")
 
 
-def _decode_header(reader: _Reader) -> tuple[int, int]:
-    """Check the frame's header; return its flags and the size of its largest block."""
+def _decode_header(reader: _Reader) -> tuple[int, int, int | None]:
+    """Check the frame's header; return its flags, the size of its largest block and that of its content, if stated."""
     if reader.take(4) != _MAGIC:
         raise CorruptBatchError("lz4: not a frame")
     start = reader.position
@@ -159,12 +159,11 @@ def _decode_header(reader: _Reader) -> tuple[int, int]:
         raise CorruptBatchError("lz4: unknown version, reserved bits or block size")
     if flags & _DICTIONARY:
         raise CorruptBatchError("lz4: the frame wants a dictionary")
-    if flags & _CONTENT_SIZE:
-        reader.take(8)
+    content_size = reader.number(8) if flags & _CONTENT_SIZE else None
     checksum = xxh32(reader.data[start : reader.position]) >> 8 & 0xFF
     if reader.number(1) != checksum:
         raise CorruptBatchError("lz4: the frame's header does not match its checksum")
-    return flags, 1 << (8 + 2 * (descriptor >> 4))
+    return flags, 1 << (8 + 2 * (descriptor >> 4)), content_size
 
 
 def decode(data: bytes, limit: int) -> bytes:
@@ -174,7 +173,7 @@ def decode(data: bytes, limit: int) -> bytes:
         CorruptBatchError: not LZ4, cut short, a checksum is wrong, bytes follow the frame, or more than `limit` bytes.
     """
     reader = _Reader(data)
-    flags, block_bytes = _decode_header(reader)
+    flags, block_bytes, content_size = _decode_header(reader)
     out = bytearray()
     while (size := reader.number(4)) != 0:
         stored, size = size & _STORED, size & ~_STORED
@@ -190,6 +189,8 @@ def decode(data: bytes, limit: int) -> bytes:
             _decode_block(block, out, floor, len(out) + block_bytes)
         if len(out) > limit:
             raise CorruptBatchError(f"decompressed records are over the limit of {limit} bytes")
+    if content_size not in (None, len(out)):
+        raise CorruptBatchError("lz4: the frame's content is not of the size it claims")
     if flags & _CONTENT_CHECKSUM and reader.number(4) != xxh32(bytes(out)):
         raise CorruptBatchError("lz4: the content does not match its checksum")
     if reader.position != len(data):

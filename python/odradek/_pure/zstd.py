@@ -7,7 +7,8 @@ block     3 bytes: bit 0 last, bits 1-2 type (0 stored, 1 one byte repeated, 2 c
 compressed: literals section, then sequences section: (literals to copy, offset back, match length) in three FSE codes
 ```
 All numbers are little-endian. The encoder knows stored blocks and repeated bytes only: a match finder with two entropy
-codes would not be readable, and the native twin has the real one. Tables and bit streams are in `zstd_entropy.py`.
+codes would not be readable, and the native twin has the real one. The decoder keeps to the letter where libzstd is
+lenient: a Huffman stream must end exactly with its literals. Tables and bit streams are in `zstd_entropy.py`.
 Source: RFC 8878. The Rust twin is `compress/zstd.rs`.
 """
 
@@ -114,12 +115,16 @@ class _Frame:
         self.content_size = reader.number(field) + (256 if field == 2 else 0) if field else None
         if descriptor & _SINGLE_SEGMENT:
             self.window = self.content_size or 0
+        self.block_bytes = min(self.window, _BLOCK_BYTES)
+        self.block_end = 0
         if self.content_size is not None and self.content_size > limit:
             raise CorruptBatchError(f"decompressed records are over the limit of {limit} bytes")
         self.has_checksum = bool(descriptor & _CHECKSUM)
 
     def grow(self, data: bytes | bytearray) -> None:
         self.out += data
+        if len(self.out) > self.block_end:
+            raise CorruptBatchError("zstd: a block makes more than a block may")
         if len(self.out) > self.limit:
             raise CorruptBatchError(f"decompressed records are over the limit of {self.limit} bytes")
 
@@ -224,7 +229,7 @@ def _decode_block(frame: _Frame, block: bytes) -> None:
     lengths, offsets, matches = tables
     stream = BackwardBits(reader.rest())
     states = [stream.read(table.accuracy) for table in tables]
-    start, position = len(frame.out), 0
+    position = 0
     for number in range(count):
         offset_base, offset_bits = _OFFSETS[offsets.symbols[states[1]]]
         match_base, match_bits = _MATCH_LENGTHS[matches.symbols[states[2]]]
@@ -237,8 +242,6 @@ def _decode_block(frame: _Frame, block: bytes) -> None:
         frame.grow(literals[position : position + literal_length])
         position += literal_length
         _copy(frame, _offset(frame, value, literal_length), match_length)
-        if len(frame.out) - start > _BLOCK_BYTES:
-            raise CorruptBatchError("zstd: a block makes more than a block may")
         if number + 1 < count:
             for kind in (0, 2, 1):
                 state = states[kind]
@@ -254,8 +257,9 @@ def _decode_frame(reader: _Reader, limit: int) -> bytes:
     while not last:
         header = reader.number(3)
         last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
-        if size > min(_BLOCK_BYTES, max(frame.window, 1024)) and kind != _STORED:
+        if size > frame.block_bytes:
             raise CorruptBatchError("zstd: a block is larger than allowed")
+        frame.block_end = len(frame.out) + frame.block_bytes
         if kind == _STORED:
             frame.grow(reader.take(size))
         elif kind == _REPEATED:
