@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ use parking_lot::Mutex;
 pub const FREE_BYTES: usize = 16 << 10;
 /// A holder of a grant must receive that much between two sweeps while others wait for its pool.
 pub const MIN_PROGRESS_BYTES: u64 = 64 << 10;
+/// What a grant may cover beside its frame: the length field and the start of the next frame.
+const SLACK_BYTES: usize = 1 << 20;
 /// Frames longer than the total divided by this are large.
 const LARGE_DIVISOR: usize = 64;
 
@@ -46,6 +49,8 @@ pub struct RequestMemory {
     large_from: usize,
     ordinary: Pool,
     large: Pool,
+    /// Connections in both queues; asked on every read, so not under the locks.
+    waiting: AtomicUsize,
 }
 
 /// Leave to hold a frame of up to `bytes`; gives it back when dropped.
@@ -61,7 +66,12 @@ impl RequestMemory {
         let half = (total_bytes / 2).max(FREE_BYTES);
         let large_from = (total_bytes / LARGE_DIVISOR).clamp(FREE_BYTES, half);
         let pool = |capacity| Pool { capacity, inner: Mutex::default() };
-        Self { large_from, ordinary: pool(half), large: pool(half.max(max_request_bytes + 4)) }
+        Self {
+            large_from,
+            ordinary: pool(half),
+            large: pool(half.max(max_request_bytes + SLACK_BYTES)),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     fn pool(&self, bytes: usize) -> &Pool {
@@ -78,6 +88,7 @@ impl RequestMemory {
             inner.used += bytes;
             if place.is_some() {
                 inner.queue.pop_front();
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
             }
             let next = inner.queue.front().map(|waiting| waiting.waker.clone());
             drop(inner);
@@ -87,6 +98,7 @@ impl RequestMemory {
             return Some(Grant { memory: Arc::clone(self), bytes });
         }
         if place.is_none() {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             inner.queue.push_back(Waiting { connection_id, waker: waker.clone() });
         }
         None
@@ -96,7 +108,9 @@ impl RequestMemory {
     pub fn withdraw(&self, connection_id: u64) {
         for pool in [&self.ordinary, &self.large] {
             let mut inner = pool.inner.lock();
+            let before = inner.queue.len();
             inner.queue.retain(|waiting| waiting.connection_id != connection_id);
+            self.waiting.fetch_sub(before - inner.queue.len(), Ordering::Relaxed);
             let next = inner.queue.front().map(|waiting| waiting.waker.clone());
             drop(inner);
             if let Some(next) = next {
@@ -108,7 +122,7 @@ impl RequestMemory {
     /// True when someone waits for either pool.
     #[must_use]
     pub fn is_contended(&self) -> bool {
-        [&self.ordinary, &self.large].iter().any(|pool| !pool.inner.lock().queue.is_empty())
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Bytes granted now.
@@ -123,12 +137,6 @@ impl Grant {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// True when someone waits for this grant's pool.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        !self.memory.pool(self.bytes).inner.lock().queue.is_empty()
     }
 
     /// True when its pool is at most half used: it may be kept for the connection's next frame.
@@ -189,6 +197,6 @@ mod tests {
     #[test]
     fn one_frame_of_the_greatest_size_always_fits() {
         let memory = Arc::new(RequestMemory::new(MIB, 100 * MIB));
-        assert!(memory.ask(1, 100 * MIB + 4, Waker::noop()).is_some());
+        assert!(memory.ask(1, 101 * MIB, Waker::noop()).is_some());
     }
 }

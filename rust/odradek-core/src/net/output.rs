@@ -22,9 +22,10 @@ const POOLED_BUFFERS: usize = 8;
 /// Most that one `sendfile` moves, so that one fast reader does not hold the thread.
 const SENDFILE_BYTES: usize = 1 << 20;
 /// What is read at a time from a file that has no descriptor.
-const COPIED_CHUNK_BYTES: usize = 64 << 10;
+const COPIED_BYTES: usize = 256 << 10;
 
 thread_local! {
+    static COPIED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -131,10 +132,7 @@ impl Output {
                     continue;
                 }
                 Chunk::Bytes { .. } => self.send_bytes(stream),
-                Chunk::File { slice, .. } if slice.file.as_fd().is_none() => {
-                    self.copy_from_file()?;
-                    continue;
-                }
+                Chunk::File { slice, sent } if slice.file.as_fd().is_none() => send_copied(stream, slice, sent),
                 Chunk::File { slice, sent } => send_file(stream, slice, sent),
             };
             match result {
@@ -159,21 +157,22 @@ impl Output {
         *sent += count;
         Ok(count)
     }
+}
 
-    /// Reads the next piece of a file without a descriptor into memory, in front of the rest of the file.
-    fn copy_from_file(&mut self) -> io::Result<()> {
-        let Some(Chunk::File { slice, sent }) = self.chunks.front_mut() else { return Ok(()) };
-        let mut data = lend();
-        data.resize((slice.len - *sent).min(COPIED_CHUNK_BYTES), 0);
-        let read = slice.file.read_at(&mut data, slice.position + *sent as u64)?;
+/// Sends through memory, for a file that has no descriptor.
+fn send_copied(stream: &TcpStream, slice: &FileSlice, sent: &mut usize) -> io::Result<usize> {
+    COPIED.with(|buffer| {
+        let mut buffer = buffer.borrow_mut();
+        buffer.resize(COPIED_BYTES, 0);
+        let wanted = (slice.len - *sent).min(COPIED_BYTES);
+        let read = slice.file.read_at(&mut buffer[..wanted], slice.position + *sent as u64)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        data.truncate(read);
-        *sent += read;
-        self.chunks.push_front(Chunk::Bytes { data, sent: 0 });
-        Ok(())
-    }
+        let count = stream.try_write(&buffer[..read])?;
+        *sent += count;
+        Ok(count)
+    })
 }
 
 fn send_file(stream: &TcpStream, slice: &FileSlice, sent: &mut usize) -> io::Result<usize> {
