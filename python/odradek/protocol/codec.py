@@ -2,8 +2,8 @@
 
 kio has one module for each API and version (`kio.schema.join_group.v9.response`), a frozen dataclass for each struct.
 Handlers serve many versions with one body of code, so they build messages through a `Schema`, which drops the fields
-that the version at hand does not have. Modules are loaded when their version is first seen: all together they would
-cost 0.8 s and 39 MiB.
+that the version at hand does not have. Modules are loaded when their version is first seen (`kio_modules.py`): all
+together they would cost 0.8 s and 39 MiB.
 
 kio's habits, which show through here: durations (`throttle_time`, `timeout`) are `datetime.timedelta`; a zero UUID is
 None; arrays are tuples; an error code may be any IntEnum member.
@@ -13,12 +13,12 @@ Limit: kio refuses tagged fields it does not know, so does `decode`.
 
 from datetime import timedelta
 from functools import cache
-from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from odradek.errors import RemoteProtocolError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.kio_modules import kio_module, kio_serial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Schema:
         if name.startswith("_"):
             raise AttributeError(name)
         for part in ("response", "request"):
-            cls = getattr(_module(self.api_key, self.version, part), name, None)
+            cls = getattr(kio_module(self.api_key, self.version, part), name, None)
             if cls is not None:
                 break
         else:
@@ -109,14 +109,9 @@ def _label(api_key: int, version: int) -> str:
     return f"{ApiKey(api_key).name} version {version}"
 
 
-@cache
-def _module(api_key: int, version: int, part: str) -> Any:
-    return import_module(f"kio.schema.{ApiKey(api_key).name.lower()}.v{version}.{part}")
-
-
 def response_class(api_key: int, version: int) -> Any:
     """Return kio's dataclass of an API's response."""
-    return getattr(_module(api_key, version, "response"), _message_name(api_key, "Response"))
+    return getattr(kio_module(api_key, version, "response"), _message_name(api_key, "Response"))
 
 
 def _message_name(api_key: int, suffix: str) -> str:
@@ -125,17 +120,13 @@ def _message_name(api_key: int, suffix: str) -> str:
 
 @cache
 def _request_reader(api_key: int, version: int) -> "Callable[[bytes, int], tuple[Any, int]]":
-    from kio.serial import entity_reader  # noqa: PLC0415 - kio costs 90 ms; ready comes first
-
-    module = _module(api_key, version, "request")
+    module = kio_module(api_key, version, "request")
     cls = getattr(module, _message_name(api_key, "Request"))
-    reader: Callable[[bytes, int], tuple[Any, int]] = entity_reader(cls)
+    reader: Callable[[bytes, int], tuple[Any, int]] = kio_serial().entity_reader(cls)
     return reader
 
 
 @cache
 def _writer(cls: Any) -> "Callable[[BytesIO, Any], None]":
-    from kio.serial import entity_writer  # noqa: PLC0415 - as above
-
-    writer: Callable[[BytesIO, Any], None] = entity_writer(cls)
+    writer: Callable[[BytesIO, Any], None] = kio_serial().entity_writer(cls)
     return writer

@@ -1,6 +1,8 @@
 """The codec over kio: fields a version lacks are dropped, hostile bodies fail cleanly and cheaply."""
 
 import struct
+import subprocess
+import sys
 import tracemalloc
 from importlib import import_module
 
@@ -93,3 +95,16 @@ def test_every_prefix_of_a_request_is_refused():
     for length in range(len(body)):
         with pytest.raises(RemoteProtocolError):
             decode(ApiKey.CREATE_TOPICS, 7, body[:length])
+
+
+def test_the_codec_does_not_load_what_only_tests_of_kio_need():
+    program = """
+import sys
+from odradek.protocol.codec import encode, schema
+m = schema(12, 4)
+assert encode(m.HeartbeatResponse(error_code=__import__('odradek.errors').errors.ErrorCode.NONE))
+assert 'kio.serial' in sys.modules
+assert 'hypothesis' not in sys.modules
+import hypothesis.strategies
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
