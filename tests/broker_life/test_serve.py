@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,7 +20,10 @@ class Serve:
     def __init__(self, *arguments, port=0):
         command = [sys.executable, "-m", "odradek", "serve", *map(str, arguments)]
         self.process = subprocess.Popen(
-            [*command, "--listen", f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, "--listen", f"127.0.0.1:{port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def ready(self):
@@ -52,8 +56,8 @@ def serve():
     """Start brokers; those still running at the end are killed."""
     started = []
 
-    def start(*arguments, port=0):
-        broker = Serve(*arguments, port=port)
+    def start(*arguments, **how):
+        broker = Serve(*arguments, **how)
         started.append(broker)
         return broker
 
@@ -138,6 +142,35 @@ def test_file_sets_and_options_are_joined_the_later_winning(serve, tmp_path):
 def test_clients_are_told_what_is_advertised(serve, tmp_path):
     broker = serve("--data-dir", tmp_path / "data", "--advertise", "broker.example:7777").ready()
     assert [(row.host, row.port) for row in metadata(broker, ()).brokers] == [("broker.example", 7777)]
+
+
+def test_a_failing_disk_ends_the_broker_with_a_reason_and_loses_nothing_acknowledged(serve, tmp_path):
+    """The disk is a file size limit of 1 MiB: writes beyond it fail with EFBIG."""
+    from confluent_kafka import Consumer, Producer, TopicPartition
+
+    broker = serve("--data-dir", tmp_path / "data").ready()
+    resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    outcomes = []
+    producer = Producer(
+        {"bootstrap.servers": f"127.0.0.1:{broker.port}", "message.timeout.ms": 3000, "log_level": 0, "linger.ms": 0}
+    )
+    for number in range(1500):
+        producer.produce("t", b"%d" % number + b"x" * 1000, on_delivery=lambda error, _: outcomes.append(error is None))
+        if number % 50 == 0:
+            producer.flush(5)
+    producer.flush(10)
+    _, err = broker.process.communicate(timeout=20)
+    assert broker.process.returncode == 1
+    assert str(tmp_path / "data" / "t-0") in err
+    acknowledged = outcomes.count(True)
+    assert 0 < acknowledged < 1500
+
+    again = serve("--data-dir", tmp_path / "data").ready()
+    consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{again.port}", "group.id": "g"})
+    low, high = consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=20)
+    consumer.close()
+    assert low == 0
+    assert high >= acknowledged
 
 
 # What can't be

@@ -84,8 +84,8 @@ class Server:
         await configs.load()
         topics = Topics(store, engine, configs, node_id)
         await topics.load(epoch, after_crash=store.crashed)
-        await reconcile(topics, engine, store, node_id)
         offsets_topic = OffsetsTopic(topics, settings)
+        await reconcile(topics, offsets_topic, engine, store, data_dir=data_dir, node_id=node_id)
         groups = self._groups = GroupCoordinator(
             GroupSettings.from_broker(settings), engine, offsets_topic, LoopClock(self._loop)
         )
@@ -118,6 +118,7 @@ class Server:
         _log.info("broker %d of cluster %s listens on %s", node_id, engine.cluster_id, bound)
 
     def _fail(self, error: Exception) -> None:
+        _log.critical("%s", error)
         if not self.failed.done():
             self.failed.set_exception(error)
 

@@ -15,6 +15,7 @@ from kio.serial import entity_reader
 from odradek.broker import handlers
 from odradek.broker.context import Services
 from odradek.broker.controller.configs import Configs
+from odradek.broker.controller.offsets_topic import OffsetsTopic
 from odradek.broker.controller.producer_ids import ProducerIds
 from odradek.broker.controller.reconcile import reconcile
 from odradek.broker.controller.topics import Topics
@@ -126,7 +127,7 @@ class World:
         await configs.load()
         topics = Topics(store, engine, configs, NODE)
         await topics.load(1, after_crash=store.crashed)
-        await reconcile(topics, engine, store, NODE)
+        await reconcile(topics, OffsetsTopic(topics, configs.settings), engine, store, data_dir=directory, node_id=NODE)
         services = Services(
             node_id=NODE,
             host="broker.example",

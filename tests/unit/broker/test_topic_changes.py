@@ -239,6 +239,24 @@ async def test_folders_copied_from_another_broker_become_a_topic_with_its_id(tmp
     await world.stop()
 
 
+async def test_records_of_an_adopted_topic_get_a_higher_epoch_than_those_that_are_there(tmp_path):
+    (tmp_path / "copied-1").mkdir()
+    (tmp_path / "copied-1" / "leader-epoch-checkpoint").write_text("0\n2\n3 0\n12 100\n")
+    engine = NotingEngine()
+    engine.folders = {("copied", 0): None, ("copied", 1): None}
+    world = await World.start(tmp_path, engine)
+    assert [part.leader_epoch for part in world.services.topics.get("copied").partitions] == [0, 13]
+    await world.stop()
+
+
+async def test_an_adopted_offsets_topic_is_compacted(tmp_path):
+    engine = NotingEngine()
+    engine.folders = {("__consumer_offsets", number): None for number in range(50)}
+    world = await World.start(tmp_path, engine)
+    assert engine.configs["__consumer_offsets"]["cleanup.policy"] == "compact"
+    await world.stop()
+
+
 async def test_folders_that_can_not_be_a_topic_are_left_alone(tmp_path, caplog):
     engine = NotingEngine()
     engine.folders = {("mixed", 0): uuid4().bytes, ("mixed", 1): uuid4().bytes, ("__cluster_metadata", 0): None}

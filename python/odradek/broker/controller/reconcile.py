@@ -9,13 +9,16 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 from uuid import UUID
 
-from odradek.broker.controller.names import check_name
+from odradek.broker.controller.names import OFFSETS_TOPIC, check_name
+from odradek.broker.controller.offsets_topic import OffsetsTopic
 from odradek.broker.controller.state import Partition, Topic
 from odradek.broker.controller.topics import Topics, new_topic_id
 from odradek.broker.engine import Engine
-from odradek.errors import InvalidTopicError
+from odradek.errors import InvalidTopicError, StorageError
 from odradek.metadata import tree
 from odradek.metadata.store import Delete, MetadataStore
 
@@ -24,7 +27,9 @@ __all__ = ["reconcile"]
 _log = logging.getLogger("odradek.controller")
 
 
-async def reconcile(topics: Topics, engine: Engine, store: MetadataStore, node_id: int) -> None:
+async def reconcile(
+    topics: Topics, offsets_topic: OffsetsTopic, engine: Engine, store: MetadataStore, *, data_dir: Path, node_id: int
+) -> None:
     """Bring tree and disk together; call it after `Topics.load`, before listening."""
     deleted = set(await store.children(tree.DELETIONS))
     folders: defaultdict[str, dict[int, bytes | None]] = defaultdict(dict)
@@ -42,29 +47,47 @@ async def reconcile(topics: Topics, engine: Engine, store: MetadataStore, node_i
             _finish_deleting(engine, name, partitions)
             _log.info("finished deleting topic %s", name)
         else:
-            await _adopt(topics, name, partitions, node_id)
+            topic = _topic_of(name, partitions, data_dir, node_id)
+            if topic is not None:
+                await topics.adopt(topic, offsets_topic.wish().configs if name == OFFSETS_TOPIC else {})
+                _log.info("adopted topic %s with %d partition(s) found on disk", name, len(topic.partitions))
     if deleted:
         await store.multi([Delete(tree.deletion_path(name)) for name in sorted(deleted)])
 
 
-def _finish_deleting(engine: Engine, name: str, partitions: dict[int, bytes | None]) -> None:
+def _finish_deleting(engine: Engine, name: str, partitions: Mapping[int, bytes | None]) -> None:
     for number, topic_id in sorted(partitions.items()):
         engine.host_partitions(name, topic_id or new_topic_id().bytes, {}, [(number, 0, 1)])
     engine.delete_partitions(name, sorted(partitions))
 
 
-async def _adopt(topics: Topics, name: str, partitions: dict[int, bytes | None], node_id: int) -> None:
+def _topic_of(name: str, partitions: Mapping[int, bytes | None], data_dir: Path, node_id: int) -> Topic | None:
     ids = {topic_id for topic_id in partitions.values() if topic_id is not None}
     try:
         check_name(name)
     except InvalidTopicError:
         _log.warning("folder of %r is no topic's; left alone", name)
-        return
+        return None
     if name == "__cluster_metadata" or len(ids) > 1:
         _log.warning("folders of %s are left alone: %s", name, "not a topic" if len(ids) < 2 else "topic ids differ")
-        return
-    topic_id = UUID(bytes=ids.pop()) if ids else new_topic_id()
-    count = max(partitions) + 1
+        return None
     replicas = (node_id,)
-    await topics.adopt(Topic(name, topic_id, (Partition(node_id, 0, replicas, replicas),) * count))
-    _log.info("adopted topic %s with %d partition(s) found on disk", name, count)
+    rows = tuple(
+        Partition(node_id, _next_epoch(data_dir / f"{name}-{number}"), replicas, replicas)
+        for number in range(max(partitions) + 1)
+    )
+    return Topic(name, UUID(bytes=ids.pop()) if ids else new_topic_id(), rows)
+
+
+def _next_epoch(folder: Path) -> int:
+    """Return an epoch above all that the records in a folder were written under; 0 if there are none.
+
+    The file has a version, a count, then `EPOCH START_OFFSET` a line. Source: Kafka `LeaderEpochCheckpointFile`.
+    """
+    try:
+        lines = (folder / "leader-epoch-checkpoint").read_text().splitlines()[2:]
+        return max((int(line.split()[0]) for line in lines if line), default=-1) + 1
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, IndexError) as error:
+        raise StorageError(f"{folder / 'leader-epoch-checkpoint'}: {error}") from error

@@ -208,10 +208,10 @@ class Topics:
         await self._in_thread(self._host_all, topics)
         self._engine.publish_topics([topic.published() for topic in topics])
 
-    async def adopt(self, topic: Topic) -> None:
+    async def adopt(self, topic: Topic, configs: Mapping[str, str]) -> None:
         """Take in a topic whose logs are on disk but which the tree doesn't know."""
         async with self._changes:
-            await self._make([(topic, NewTopic(topic.name))])
+            await self._make([(topic, NewTopic(topic.name, configs=configs))])
 
     # Growing
 
