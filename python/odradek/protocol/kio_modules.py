@@ -10,7 +10,6 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +18,7 @@ from odradek.protocol.api_keys import ApiKey
 __all__ = ["kio_module", "kio_serial"]
 
 
-class _NoHypothesis(MetaPathFinder):
+class _NoHypothesis:
     """Hides Hypothesis from imports of the thread that made it; other threads see it as ever."""
 
     def __init__(self) -> None:
