@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{FlockOperation, fdatasync, flock};
+use rustix::fs::{FlockOperation, fdatasync, flock, syncfs};
 use rustix::io::{Errno, pread, pwritev};
 
 use super::{DirEntry, FileSystem, LockGuard, LogFile};
@@ -119,6 +119,10 @@ impl FileSystem for DiskFileSystem {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        Ok(syncfs(File::open(dir)?)?)
     }
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {

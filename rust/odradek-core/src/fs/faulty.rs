@@ -270,6 +270,17 @@ impl FileSystem for FaultyFileSystem {
         Ok(())
     }
 
+    fn sync_all(&self, _dir: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.check(Operation::Sync)?;
+        state.durable_names = state.files.clone();
+        for contents in state.files.values() {
+            let mut contents = contents.lock();
+            contents.durable = contents.live.clone();
+        }
+        Ok(())
+    }
+
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         match self.state.lock().files.get(path) {
             Some(contents) => Ok(contents.lock().live.len() as u64),

@@ -157,7 +157,8 @@ impl<const N: usize> EntryFile<N> {
     /// Keeps the first `count` entries.
     pub fn truncate(&self, files: &SegmentFiles, count: u64) -> io::Result<()> {
         self.with(files, |entries, file| {
-            if count < entries.on_disk || (count == 0 && self.exists(files)?) {
+            let stray_bytes = count == 0 && self.exists(files)? && !file.0.get(file.1, false)?.is_empty()?;
+            if count < entries.on_disk || stray_bytes {
                 file.0.get(file.1, true)?.set_len(count.min(entries.on_disk) * N as u64)?;
                 entries.on_disk = count.min(entries.on_disk);
             }

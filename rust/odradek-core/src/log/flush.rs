@@ -10,6 +10,15 @@ use super::partition_log::{PartitionLog, Phase, Writer};
 use super::producer_snapshot;
 use super::segment::{IndexTracker, Segment};
 
+/// Who makes durable what a close writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The log, file by file.
+    Here,
+    /// The caller, for all logs at once.
+    Later,
+}
+
 impl PartitionLog {
     pub(super) fn active_segment(&self) -> Result<Arc<Segment>, LogError> {
         let segments = self.segments.load();
@@ -48,11 +57,11 @@ impl PartitionLog {
         Ok(())
     }
 
-    pub(super) fn write_epochs(&self, writer: &mut Writer) -> Result<(), LogError> {
+    pub(super) fn write_epochs(&self, writer: &mut Writer, durable: bool) -> Result<(), LogError> {
         if writer.epochs_dirty {
             let text = checkpoint::encode_epochs(&self.epochs.read());
             let path = self.dir.join(LEADER_EPOCH_CHECKPOINT);
-            self.log_dir.changed("write", &path, self.log_dir.fs.write_atomic(&path, text.as_bytes(), true))?;
+            self.log_dir.changed("write", &path, self.log_dir.fs.write_atomic(&path, text.as_bytes(), durable))?;
             writer.epochs_dirty = false;
         }
         Ok(())
@@ -72,7 +81,7 @@ impl PartitionLog {
                 segment.sync()?;
             }
         }
-        self.write_epochs(writer)?;
+        self.write_epochs(writer, true)?;
         if writer.dir_dirty {
             self.log_dir.changed("sync", &self.dir, self.log_dir.fs.sync_dir(&self.dir))?;
             writer.dir_dirty = false;
@@ -110,7 +119,7 @@ impl PartitionLog {
             }
             let mut writer = self.lock_any();
             if writer.phase == Phase::Open && self.recovery_point.load(Ordering::Acquire) == recovery_point {
-                self.write_epochs(&mut writer)?;
+                self.write_epochs(&mut writer, true)?;
                 self.log_dir.changed("sync", &self.dir, self.log_dir.fs.sync_dir(&self.dir))?;
                 self.recovery_point.store(active_base.min(self.log_end_offset()), Ordering::Release);
             }
@@ -124,17 +133,30 @@ impl PartitionLog {
         if due { self.flush_locked(&mut writer, self.log_end_offset()) } else { Ok(()) }
     }
 
-    /// Flushes, writes what a clean start needs (indexes, snapshot, epochs) and refuses everything from then on.
+    /// True when closing has something to make durable.
+    pub(super) fn has_unflushed(&self) -> bool {
+        if !self.is_loaded() {
+            return false;
+        }
+        let writer = self.lock_any();
+        let end_offset = self.log_end_offset();
+        end_offset > self.recovery_point.load(Ordering::Acquire)
+            || end_offset > writer.snapshot_offset.max(0)
+            || writer.epochs_dirty
+    }
+
+    /// Writes what a clean start needs (indexes, snapshot, epochs) and refuses everything from then on. Makes it durable
+    /// itself, or leaves that to the caller, who then says so with [`Self::settle`].
     ///
     /// # Errors
     /// I/O errors; the log counts as closed all the same.
-    pub fn close(&self) -> Result<(), LogError> {
+    pub(super) fn close(&self, durability: Durability) -> Result<(), LogError> {
         let mut writer = self.lock_any();
         let phase = std::mem::replace(&mut writer.phase, Phase::Closed);
         if phase != Phase::Open {
             return Ok(());
         }
-        let result = self.log_dir.check_online().and_then(|()| self.close_files(&mut writer));
+        let result = self.log_dir.check_online().and_then(|()| self.close_files(&mut writer, durability));
         for segment in self.segments.load().iter() {
             segment.release();
         }
@@ -142,17 +164,23 @@ impl PartitionLog {
         result
     }
 
-    fn close_files(&self, writer: &mut Writer) -> Result<(), LogError> {
+    fn close_files(&self, writer: &mut Writer, durability: Durability) -> Result<(), LogError> {
+        let durable = durability == Durability::Here;
         let end_offset = self.log_end_offset();
-        if end_offset == 0 && self.log_start.load(Ordering::Acquire) == 0 {
-            return self.write_epochs(writer);
+        if end_offset > 0 || self.log_start.load(Ordering::Acquire) > 0 {
+            let active = self.active_segment()?;
+            if !active.is_empty() {
+                active.close_indexes(writer.tracker.greatest)?;
+            }
+            self.write_snapshot(writer, durable)?;
         }
-        let active = self.active_segment()?;
-        if !active.is_empty() {
-            active.close_indexes(writer.tracker.greatest)?;
-        }
-        self.write_snapshot(writer, true)?;
-        self.flush_locked(writer, end_offset)
+        self.write_epochs(writer, durable)?;
+        if durable { self.flush_locked(writer, end_offset) } else { Ok(()) }
+    }
+
+    /// Everything written before [`Self::close`] returned is durable.
+    pub(super) fn settle(&self) {
+        self.recovery_point.store(self.log_end_offset(), Ordering::Release);
     }
 
     /// Closes without writing anything: the folder is about to go.

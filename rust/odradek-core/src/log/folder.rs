@@ -47,6 +47,9 @@ pub fn tidy(log_dir: &LogDir, dir: &Path) -> Result<Folder, LogError> {
             }
         }
     }
+    if !names.iter().any(|name| name.ends_with(SWAP)) {
+        return collect(log_dir, dir, &names);
+    }
     for base in &swaps {
         remove_replaced(log_dir, dir, *base)?;
     }
@@ -56,13 +59,12 @@ pub fn tidy(log_dir: &LogDir, dir: &Path) -> Result<Folder, LogError> {
             log_dir.changed("rename", &dir.join(&name), result)?;
         }
     }
-    collect(log_dir, dir)
+    collect(log_dir, dir, &list(log_dir, dir)?)
 }
 
-fn collect(log_dir: &LogDir, dir: &Path) -> Result<Folder, LogError> {
+fn collect(log_dir: &LogDir, dir: &Path, names: &[String]) -> Result<Folder, LogError> {
     let mut folder = Folder::default();
-    let names = list(log_dir, dir)?;
-    for name in &names {
+    for name in names {
         let Some((base, suffix)) = parse_segment_file(name) else { continue };
         match suffix {
             LOG => {
@@ -80,7 +82,7 @@ fn collect(log_dir: &LogDir, dir: &Path) -> Result<Folder, LogError> {
         }
     }
     // Indexes without a log file are of no use to anyone.
-    for name in &names {
+    for name in names {
         if let Some((base, suffix)) = parse_segment_file(name)
             && SEGMENT_SUFFIXES.contains(&suffix)
             && !folder.logs.contains_key(&base)

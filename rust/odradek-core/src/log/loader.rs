@@ -42,7 +42,13 @@ pub(super) fn load(log: &PartitionLog, writer: &mut Writer, origin: Origin) -> R
         // Epochs below the recovery point can only come from the batches.
         log.recovery_point.store(0, Ordering::Release);
     }
-    let trusted = if origin == Origin::Clean { trusted_end(log, &segments, writer)? } else { None };
+    let recovery_point = log.recovery_point.load(Ordering::Acquire);
+    let trusted = match origin {
+        Origin::Clean => trusted_end(log, &segments, writer)?,
+        // Nothing was appended since the last fsync: then there is nothing to repair either.
+        _ if recovery_point > 0 => trusted_end(log, &segments, writer)?.filter(|end| *end == recovery_point),
+        _ => None,
+    };
     let (mut end_offset, recovered_from) = match trusted {
         Some(end_offset) => (end_offset, None),
         None => {

@@ -14,6 +14,7 @@ use super::checkpoint::{self, Offsets};
 use super::config::LogConfig;
 use super::error::LogError;
 use super::file_names::{DELETE_DIR, PARTITION_METADATA, parse_partition_dir};
+use super::flush::Durability;
 use super::log_dir::{LogDir, io_error};
 use super::meta_properties::{self, MetaProperties};
 use super::partition_log::{KnownOffsets, Origin, PartitionLog};
@@ -26,6 +27,8 @@ use crate::fs::{FileSystem, LockGuard, random_bytes};
 const TICK: Duration = Duration::from_secs(1);
 /// Longest name of a folder.
 const MAX_NAME_BYTES: usize = 255;
+/// More logs than this with something to flush are made durable by one sync of the whole file system at close.
+const MAX_SINGLE_SYNCS: usize = 16;
 /// Warnings kept until somebody takes them.
 const MAX_WARNINGS: usize = 64;
 
@@ -370,9 +373,17 @@ impl LogManager {
     }
 
     fn close_logs(&self) -> Result<(), LogError> {
-        let closed: Vec<_> = self.logs().iter().map(|log| log.close()).collect();
+        let logs = self.logs();
+        let unflushed = logs.iter().filter(|log| log.has_unflushed()).count();
+        let durability = if unflushed > MAX_SINGLE_SYNCS { Durability::Later } else { Durability::Here };
+        let closed: Vec<_> = logs.iter().map(|log| log.close(durability)).collect();
         closed.into_iter().collect::<Result<(), LogError>>()?;
         self.log_dir.check_online()?;
+        if durability == Durability::Later {
+            let path = &self.log_dir.path;
+            self.log_dir.changed("sync", path, self.log_dir.fs.sync_all(path))?;
+            logs.iter().for_each(|log| log.settle());
+        }
         if !self.clean_start {
             // Nobody has repaired what was not hosted; without an entry it is not taken for clean next time.
             self.known.lock().values_mut().for_each(|known| known.recovery_point = None);

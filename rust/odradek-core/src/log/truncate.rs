@@ -38,7 +38,7 @@ impl PartitionLog {
         self.high_watermark.fetch_min(end_offset, Ordering::AcqRel);
         self.recovery_point.fetch_min(end_offset, Ordering::AcqRel);
         writer.epochs_dirty |= self.epochs.write().truncate_from_end(end_offset);
-        self.write_epochs(&mut writer)?;
+        self.write_epochs(&mut writer, true)?;
         loader::reload_producers(self, &mut writer)
     }
 
