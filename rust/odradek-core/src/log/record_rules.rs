@@ -1,7 +1,7 @@
 //! The rules that need the records themselves, not only the header: the seam between the log and the record codec.
 //!
-//! Uncompressed records are always walked (it costs little, and a lying count would hurt every consumer); compressed
-//! ones only where a rule asks for what is inside.
+//! Every client's batch is walked to its end, compressed ones as a stream through one small buffer: a count that lies or a
+//! payload that its codec can't read would otherwise be stored, and stop every consumer that comes to it.
 
 use bytes::Bytes;
 
@@ -29,10 +29,8 @@ pub fn apply(batch: CheckedBatch, config: &LogConfig, now_ms: i64) -> Result<Che
     let compacted = config.cleanup_policy.compact;
     let oldest_ms = now_ms.saturating_sub(config.timestamp_before_max_ms);
     let bounded_below = !config.log_append_time && config.timestamp_before_max_ms != i64::MAX;
-    if compacted || bounded_below || header.codec() == 0 {
-        let rules = RecordRules { require_keys: compacted, consecutive_offsets: true, max_payload_bytes: None };
-        check_records(header, &batch.bytes, rules).map_err(invalid_record)?;
-    }
+    let rules = RecordRules { require_keys: compacted, consecutive_offsets: true, max_payload_bytes: None };
+    check_records(header, &batch.bytes, rules).map_err(invalid_record)?;
     if bounded_below {
         check_not_older(&batch, oldest_ms)?;
     }

@@ -1,8 +1,8 @@
 //! What a Produce request may append, checked before any lock is taken: every batch's framing, magic, checksum, counts,
 //! codec, size, timestamps and the topic's rules about keys. Sequence numbers are `producer_state`'s.
 //!
-//! Records are decompressed only where a rule needs it: keys on a compacted topic, another `compression.type`, a lower
-//! bound on timestamps. Source: Kafka `LogValidator`, `UnifiedLog.analyzeAndValidateRecords`.
+//! Compressed records are streamed through the check and stored as they came; they are held in memory only for another
+//! `compression.type` or a lower bound on timestamps. Source: Kafka `LogValidator`, `UnifiedLog.analyzeAndValidateRecords`.
 
 use bytes::Bytes;
 

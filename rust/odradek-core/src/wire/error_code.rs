@@ -56,7 +56,8 @@ impl ErrorCode {
 impl From<&LogError> for ErrorCode {
     fn from(error: &LogError) -> Self {
         match error {
-            LogError::Batch(BatchError::UnsupportedMagic(0 | 1)) | LogError::InvalidRecord(_) => Self::InvalidRecord,
+            LogError::Batch(BatchError::UnsupportedMagic(0 | 1) | BatchError::Truncated { .. })
+            | LogError::InvalidRecord(_) => Self::InvalidRecord,
             LogError::Batch(_) => Self::CorruptMessage,
             LogError::BatchTooLarge { .. } => Self::MessageTooLarge,
             LogError::SegmentTooSmall { .. } => Self::RecordListTooLarge,
