@@ -74,6 +74,9 @@ ACCEPTED_ROWS: Final = (
     _row(
         "offsets.load.buffer.size", _INT, 5_242_880, "No effect: offsets are read in batches of odradek's own size.", 1
     ),
+    _row("offsets.commit.timeout.ms", _INT, 5_000, "No effect: a commit is answered when it is written.", 1),
+    _row("offsets.topic.compression.codec", _INT, 0, "No effect: offsets are written uncompressed.", 0),
+    _row("request.timeout.ms", _INT, 30_000, _CLUSTER, 1),
     _row("controlled.shutdown.enable", _BOOL, True, _CLUSTER),  # noqa: FBT003
     _row("auto.leader.rebalance.enable", _BOOL, True, _CLUSTER),  # noqa: FBT003
     _row("leader.imbalance.check.interval.seconds", _LONG, 300, _CLUSTER, 1),
@@ -86,6 +89,7 @@ ACCEPTED_ROWS: Final = (
     _row("replica.high.watermark.checkpoint.interval.ms", _LONG, 5_000, _CLUSTER),
     _row("replica.lag.time.max.ms", _LONG, 30_000, _CLUSTER),
     _row("replica.socket.timeout.ms", _INT, 30_000, _CLUSTER),
+    _row("transaction.max.timeout.ms", _INT, 900_000, _TXN, 1),
     _row("transaction.state.log.min.isr", _INT, 1, _TXN, 1),
     _row("transaction.state.log.num.partitions", _INT, 50, _TXN, 1),
     _row("transaction.state.log.replication.factor", _SHORT, 1, _TXN, 1),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from odradek.config.accepted import ACCEPTED_ROWS
-from odradek.config.definition import Kind, Option, Scope, Value, at_least, between, lookup, some_of
+from odradek.config.definition import Kind, Option, Scope, Value, at_least, lookup, some_of
 from odradek.config.topic import TOPIC_OPTIONS
 from odradek.errors import ConfigError
 
@@ -207,7 +207,6 @@ _ROWS: Final = (
         at_least(0),
         "bytes",
     ),
-    Option("offsets.commit.timeout.ms", _INT, 5_000, "How long a commit may take to be replicated.", at_least(1), "ms"),
     Option(
         "offsets.retention.minutes",
         _INT,
@@ -247,29 +246,12 @@ _ROWS: Final = (
         "bytes",
     ),
     Option(
-        "offsets.topic.compression.codec",
-        _INT,
-        0,
-        "Codec number of what is written to __consumer_offsets.",
-        between(0, 4),
-    ),
-    Option(
         "group.coordinator.rebalance.protocols",
         _LIST,
         ("classic",),
         "Group protocols on offer. odradek has the classic one so far.",
         some_of("classic"),
     ),
-    # Limits clients run into.
-    Option(
-        "transaction.max.timeout.ms",
-        _INT,
-        900_000,
-        "Longest transaction time-out a producer may ask for.",
-        at_least(1),
-        "ms",
-    ),
-    Option("request.timeout.ms", _INT, 30_000, "How long a request that changes topics may take.", at_least(1), "ms"),
 )
 
 BROKER_OPTIONS: Final[dict[str, Option]] = {

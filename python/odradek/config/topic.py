@@ -216,7 +216,8 @@ _ROWS: Final = (
         "preallocate",
         Kind.BOOLEAN,
         False,  # noqa: FBT003 - a row of a table
-        "Reserve a segment's whole size on disk when it is made.",
+        "Reserve a segment's whole size on disk when it is made. No effect: odradek's segments grow as they are written.",
+        inert=True,
         broker=(("log.preallocate", 1),),
     ),
     Option(
@@ -298,7 +299,9 @@ _ROWS: Final = (
         "unclean.leader.election.enable",
         Kind.BOOLEAN,
         False,  # noqa: FBT003
-        "Whether a replica that isn't in sync may become leader, at the price of lost records.",
+        "Whether a replica that isn't in sync may become leader, at the price of lost records. No effect yet on a single"
+        " broker.",
+        inert=True,
         broker=(("unclean.leader.election.enable", 1),),
     ),
 )
