@@ -1,11 +1,11 @@
 """Members of consumer groups for the integration tests: three client libraries behind one small shape.
 
-A member is polled from the test's own thread, as a consumer wants to be; `until` polls all of them until something
-holds. Run as a program this file is one librdkafka member in a process of its own, to be killed:
+`until` polls all members until something holds. Run as a program this file is one librdkafka member in a process of its own, to be killed:
 `python group_members.py BOOTSTRAP GROUP TOPIC` prints a line once it owns something.
 """
 
 import sys
+import threading
 import time
 
 from confluent_kafka import Consumer, TopicPartition
@@ -79,13 +79,16 @@ class Librdkafka:
 
 
 class KafkaPython:
-    """kafka-python."""
+    """kafka-python, polled by a thread of its own.
+
+    Its poll gives up a rebalance that is not complete when the poll's time ends and joins again, so members that are
+    polled in turn for a moment each would rebalance for ever.
+    """
 
     def __init__(self, bootstrap, group, topic, **config):
         from kafka import KafkaConsumer
 
         self.values = []
-        self._topic = topic
         self._consumer = KafkaConsumer(
             topic,
             bootstrap_servers=bootstrap,
@@ -96,23 +99,40 @@ class KafkaPython:
             heartbeat_interval_ms=500,
             **config,
         )
+        self._turn = threading.Lock()
+        self._polled = threading.Event()
+        self._over = False
+        self._thread = threading.Thread(target=self._poll_on, daemon=True)
+        self._thread.start()
+
+    def _poll_on(self):
+        while not self._over:
+            with self._turn:
+                for records in self._consumer.poll(timeout_ms=1_000, max_records=1_000).values():
+                    self.values += [record.value for record in records]
+            self._polled.set()
 
     def poll(self):
-        for records in self._consumer.poll(timeout_ms=50).values():
-            self.values += [record.value for record in records]
+        """Wait a moment for the thread to have polled."""
+        self._polled.wait(0.1)
+        self._polled.clear()
 
     def owned(self):
         return [one.partition for one in self._consumer.assignment()]
 
     def commit(self):
-        self._consumer.commit()
+        with self._turn:
+            self._consumer.commit()
 
     def committed(self, topic, partitions):
         from kafka import TopicPartition as Named
 
-        return [self._consumer.committed(Named(topic, partition)) for partition in range(partitions)]
+        with self._turn:
+            return [self._consumer.committed(Named(topic, partition)) for partition in range(partitions)]
 
     def close(self):
+        self._over = True
+        self._thread.join()
         self._consumer.close()
 
 
@@ -121,7 +141,8 @@ def main():
     bootstrap, group, topic = sys.argv[1:]
     member = Librdkafka(bootstrap, group, topic)
     until([member], member.owned, "an assignment")
-    print("owns", *member.owned(), flush=True)
+    sys.stdout.write("owns\n")
+    sys.stdout.flush()
     while True:
         member.poll()
 

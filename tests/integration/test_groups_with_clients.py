@@ -36,7 +36,7 @@ def test_a_member_that_joins_gets_its_share_and_gives_it_back_when_it_leaves(boo
 
 
 @CLIENTS
-def test_a_group_goes_on_where_it_committed(bootstrap, topic, group, member, produce, kind):
+def test_a_group_goes_on_where_it_committed(bootstrap, topic, group, member, produce, *, kind):
     before = produce(bootstrap, topic, PARTITIONS, 40, "before")
     first = member(bootstrap, group, topic, kind)
     until([first], lambda: len(first.values) >= 40, "all records are read")
