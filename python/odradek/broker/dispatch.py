@@ -121,7 +121,7 @@ class Dispatcher:
         try:
             message = decode(request.api_key, request.api_version, request.body)
         except RemoteProtocolError as error:
-            _log.info("closed the connection of %s: %s", request.peer_host, error)
+            _log.debug("closed the connection of %s: %s", request.peer_host, error)
             self._queue.disconnect(request.token)
             return
         context = RequestContext(

@@ -146,7 +146,9 @@ class Cluster:
             text += "; `odradek topics list` shows what there is"
         return CommandError(text)
 
-    def topic(self, client: "Producer | Consumer | AdminClient", name: str, patience: float = _PATIENCE_SECONDS) -> "TopicMetadata":
+    def topic(
+        self, client: "Producer | Consumer | AdminClient", name: str, patience: float = _PATIENCE_SECONDS
+    ) -> "TopicMetadata":
         """Return a topic's metadata.
 
         Args:

@@ -76,6 +76,24 @@ def test_a_malformed_body_is_refused_without_allocating_what_it_claims(api_key, 
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("api_key", "version", "body", "where"),
+    [
+        (ApiKey.DESCRIBE_GROUPS, 0, struct.pack(">i", -1), "DescribeGroupsRequest.groups"),
+        (ApiKey.DESCRIBE_GROUPS, 5, b"\0\0\0", "DescribeGroupsRequest.groups"),
+        (ApiKey.CREATE_TOPICS, 2, struct.pack(">ih1sihi", 1, 1, b"t", 1, 1, -1), "CreatableTopic.assignments"),
+    ],
+)
+def test_an_array_that_may_not_be_null_is_refused_when_it_is(api_key, version, body, where):
+    with pytest.raises(RemoteProtocolError, match=where.replace(".", r"\.")):
+        decode(api_key, version, body + bytes(20))
+
+
+def test_an_array_that_may_be_null_is_let_through():
+    assert decode(ApiKey.METADATA, 4, struct.pack(">ib", -1, 1)).topics is None
+    assert decode(ApiKey.DESCRIBE_LOG_DIRS, 1, struct.pack(">i", -1)).topics is None
+
+
 def test_a_body_over_the_limit_is_refused_unread():
     with pytest.raises(RemoteProtocolError, match="limit"):
         decode(ApiKey.DESCRIBE_GROUPS, 0, bytes(MAX_BODY_BYTES + 1))

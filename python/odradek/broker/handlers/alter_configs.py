@@ -23,11 +23,11 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     """Replace the settings of each resource."""
     broker = ctx.broker
     rows = []
-    for resource in request.resources or ():
+    for resource in request.resources:
         code, message = ErrorCode.NONE, None
         try:
             target = target_of(resource.resource_type, resource.resource_name, broker.topics, broker.node_id)
-            changes = [Change(config.name, Operation.SET, config.value) for config in resource.configs or ()]
+            changes = [Change(config.name, Operation.SET, config.value) for config in resource.configs]
             await alter(
                 target, changes, broker.topics, broker.configs, replace=True, validate_only=request.validate_only
             )

@@ -22,8 +22,8 @@ VERSIONS: Final = (0, 3)
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Add the partitions and say for each topic what became of it."""
-    topics = {topic.name: topic for topic in request.topics or ()}
-    count = Counter(topic.name for topic in request.topics or ())
+    topics = {topic.name: topic for topic in request.topics}
+    count = Counter(topic.name for topic in request.topics)
     rows = []
     for name, topic in topics.items():
         code, message = ErrorCode.NONE, None
@@ -33,7 +33,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
             refuse_internal(name)
             assignments = None
             if topic.assignments is not None:
-                assignments = [row.broker_ids or () for row in topic.assignments]
+                assignments = [row.broker_ids for row in topic.assignments]
             await ctx.broker.topics.grow(name, topic.count, assignments, validate_only=request.validate_only)
         except KafkaError as error:
             code, message = error.error_code, str(error)

@@ -29,7 +29,7 @@ VERSIONS: Final = (2, 7)
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Make the topics and say for each what became of it."""
-    topics = request.topics or ()
+    topics = request.topics
     count = Counter(topic.name for topic in topics)
     results: dict[str, Topic | KafkaError] = {}
     wishes = []
@@ -50,18 +50,18 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
 
 
 def _wish(topic: Any) -> NewTopic:
-    missing = [config.name for config in topic.configs or () if config.value is None]
+    missing = [config.name for config in topic.configs if config.value is None]
     if missing:
         raise InvalidConfigError(f"a topic config needs a value: {', '.join(missing)}")
     assignments: dict[int, tuple[int, ...]] = {}
-    for row in topic.assignments or ():
+    for row in topic.assignments:
         if row.partition_index in assignments:
             raise KafkaError(
                 f"partition {row.partition_index} is assigned more than once",
                 code=ErrorCode.INVALID_REPLICA_ASSIGNMENT,
             )
-        assignments[row.partition_index] = row.broker_ids or ()
-    configs = {config.name: config.value for config in topic.configs or ()}
+        assignments[row.partition_index] = row.broker_ids
+    configs = {config.name: config.value for config in topic.configs}
     return NewTopic(topic.name, topic.num_partitions, topic.replication_factor, assignments, configs)
 
 

@@ -27,9 +27,9 @@ VERSIONS: Final = (1, 6)
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Delete the topics and say for each what became of it."""
     if ctx.api_version >= 6:
-        wanted = [(row.name, row.topic_id) for row in request.topics or ()]
+        wanted = [(row.name, row.topic_id) for row in request.topics]
     else:
-        wanted = [(name, None) for name in request.topic_names or ()]
+        wanted = [(name, None) for name in request.topic_names]
     found: list[Topic] = []
     results: list[tuple[str | None, UUID | None, KafkaError | None]] = []
     count = Counter(wanted)

@@ -28,7 +28,7 @@ VERSIONS: Final = (1, 4)
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Describe each resource."""
     return ctx.schema.DescribeConfigsResponse(
-        results=tuple(_result(ctx, resource, request) for resource in request.resources or ())
+        results=tuple(_result(ctx, resource, request) for resource in request.resources)
     )
 
 

@@ -26,7 +26,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     m = ctx.schema
     wanted: dict[str, set[int]] | None = None
     if request.topics is not None:
-        wanted = {topic.topic: set(topic.partitions or ()) for topic in request.topics}
+        wanted = {topic.topic: set(topic.partitions) for topic in request.topics}
     topics: defaultdict[str, list[Any]] = defaultdict(list)
     for name, partition, size in ctx.broker.engine.log_sizes():
         if wanted is None or partition in wanted.get(name, ()):

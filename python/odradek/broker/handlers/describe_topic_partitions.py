@@ -29,9 +29,9 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     cursor = request.cursor
     if cursor is not None and cursor.partition_index < 0:
         wrong = InvalidRequestError(f"the cursor's partition is {cursor.partition_index}")
-        rows = [_failed(ctx, row.name, wrong) for row in request.topics or ()]
+        rows = [_failed(ctx, row.name, wrong) for row in request.topics]
         return m.DescribeTopicPartitionsResponse(topics=tuple(rows), next_cursor=None)
-    names = sorted({row.name for row in request.topics or ()}) or ctx.broker.topics.names()
+    names = sorted({row.name for row in request.topics}) or ctx.broker.topics.names()
     limit = min(
         request.response_partition_limit, ctx.broker.configs.settings.number("max.request.partition.size.limit")
     )

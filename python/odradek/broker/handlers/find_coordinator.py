@@ -44,7 +44,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     }
     if ctx.api_version < 4:
         return m.FindCoordinatorResponse(**answer)
-    keys = request.coordinator_keys or ()
+    keys = request.coordinator_keys
     return m.FindCoordinatorResponse(coordinators=tuple(m.Coordinator(key=key, **answer) for key in keys))
 
 

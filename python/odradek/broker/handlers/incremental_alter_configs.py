@@ -23,9 +23,9 @@ VERSIONS: Final = (0, 1)
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Change the settings of each resource."""
-    count = Counter((resource.resource_type, resource.resource_name) for resource in request.resources or ())
+    count = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     rows = []
-    for resource in request.resources or ():
+    for resource in request.resources:
         code, message = ErrorCode.NONE, None
         try:
             if count[resource.resource_type, resource.resource_name] > 1:
@@ -48,7 +48,7 @@ async def _alter(ctx: RequestContext, resource: Any, *, validate_only: bool) -> 
     broker = ctx.broker
     target = target_of(resource.resource_type, resource.resource_name, broker.topics, broker.node_id)
     changes = []
-    for config in resource.configs or ():
+    for config in resource.configs:
         try:
             operation = Operation(config.config_operation)
         except ValueError:
