@@ -6,6 +6,7 @@ mod storage_support;
 use bytes::{Bytes, BytesMut};
 use odradek_core::log::config::LogConfig;
 use odradek_core::log::error::LogError;
+use odradek_core::log::partition_log::PartitionLog;
 use odradek_core::log::types::{AppendOrigin, ReadBound};
 use storage_support::*;
 
@@ -64,15 +65,21 @@ fn the_first_batch_comes_whole_even_if_it_is_larger_than_max_bytes() {
 
 #[test]
 fn a_read_holds_whole_batches_only_and_as_many_as_fit() {
-    let dir = Dir::new();
-    let log = dir.log();
-    for at in 0..200 {
-        produce(&log, &batch(at * 10, 10));
+    for index_interval_bytes in [0, 1000, 4096] {
+        let dir = Dir::new();
+        let log = dir.host(0, LogConfig { index_interval_bytes, ..LogConfig::default() });
+        for at in 0..200 {
+            produce(&log, &batch(at * 10, 10));
+        }
+        check_reads_of_many_sizes(&log);
     }
+}
+
+fn check_reads_of_many_sizes(log: &PartitionLog) {
     let size = batch(1000, 10).len();
     for max_bytes in [size, 3 * size, 3 * size + size / 2, 50 * size, 1000 * size] {
         for offset in [0, 5, 555, 1203, 1999] {
-            let bytes = read_bytes(&log, offset, max_bytes, ReadBound::LogEnd);
+            let bytes = read_bytes(log, offset, max_bytes, ReadBound::LogEnd);
             let found = headers(&bytes);
             assert!(bytes.len() <= max_bytes);
             assert_eq!(found[0].base_offset, offset / 10 * 10);

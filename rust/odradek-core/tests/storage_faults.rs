@@ -210,3 +210,67 @@ fn a_directory_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
         fs.heal();
     }
 }
+
+#[test]
+fn many_logs_closed_at_once_survive_the_loss_of_power() {
+    let fs = FaultyFileSystem::new();
+    let mut dir = Dir::on(Arc::new(fs.clone()));
+    for partition in 0..40 {
+        produce(&dir.host(partition, config()), &idempotent(7, 0, 0, 3));
+    }
+    let before = fs.calls(Operation::Sync);
+    dir.close();
+    assert!(fs.calls(Operation::Sync) - before < 20, "one sync for all, not one a log");
+    let mut after = dir.same_path_on(Arc::new(fs.crash_image(0)));
+    after.open();
+    for partition in 0..40 {
+        let log = after.host(partition, config());
+        assert_eq!((log.log_end_offset(), log.high_watermark()), (3, 3));
+        assert_eq!(read_all(&log, 0, 1 << 20), expected(3));
+    }
+}
+
+#[test]
+fn rolled_segments_become_durable_in_the_background_and_all_of_it_after_flush_ms() {
+    let fs = FaultyFileSystem::new();
+    let dir = Dir::on(Arc::new(fs.clone()));
+    let log = dir.host(0, LogConfig { flush_ms: 5000, ..config() });
+    for at in 0..60_u32 {
+        produce(&log, &batch(at * 3, 3));
+    }
+    let survivors = || {
+        let mut after = dir.same_path_on(Arc::new(fs.crash_image(0)));
+        after.open();
+        read_all(&after.host(0, config()), 0, 1 << 20).len()
+    };
+    assert_eq!(survivors(), 0);
+    dir.manager().tick();
+    let rolled = survivors();
+    assert!(rolled > 100 && rolled < 180, "{rolled}");
+    dir.clock.advance(4999);
+    dir.manager().tick();
+    assert_eq!(survivors(), rolled);
+    dir.clock.advance(1);
+    dir.manager().tick();
+    assert_eq!(survivors(), 180);
+}
+
+#[test]
+fn a_crash_when_everything_was_flushed_needs_no_repair_and_keeps_producers() {
+    let fs = FaultyFileSystem::new();
+    let dir = Dir::on(Arc::new(fs.clone()));
+    let log = dir.host(0, config());
+    for at in 0..20 {
+        produce(&log, &idempotent(7, 0, at * 3, 3));
+    }
+    log.flush().unwrap();
+    dir.manager().write_checkpoints().unwrap();
+    let image = fs.crash_image(0);
+    let mut after = dir.same_path_on(Arc::new(image.clone()));
+    after.open();
+    let writes = image.calls(Operation::Write);
+    let log = after.host(0, config());
+    assert_eq!(image.calls(Operation::Write), writes, "hosting changes no file");
+    assert_eq!(read_all(&log, 0, 1 << 20), expected(60));
+    assert!(log.append(&idempotent(7, 0, 57, 3), 0, AppendOrigin::Client).unwrap().duplicate);
+}

@@ -159,7 +159,7 @@ fn aborted_transactions_are_sorted_by_first_offset_even_if_they_end_in_another_o
     assert_eq!(first_read[0], (1, 0));
     assert!(first_read.is_sorted_by_key(|txn| txn.1));
     drop(log);
-    for clean in [true, false] {
+    for clean in [false, true, false] {
         if clean {
             dir.close()
         } else {

@@ -1,9 +1,8 @@
 //! A file system that fails or forgets on purpose (feature `faulty-fs`): the n-th open, read, write or sync fails, and
 //! [`FaultyFileSystem::crash_image`] gives what a disk would hold after the power went.
 //!
-//! It keeps every file in memory twice: as the process sees it, and as it was last synced. Names are durable once their
-//! folder was synced, or with the file's own sync; a rename is durable with the folder. That is the least a file system
-//! promises, so what survives here survives anywhere.
+//! It keeps every file in memory twice: as the process sees it, and as it was last synced. Names, and renames, are durable
+//! once their folder was synced. That is the least a file system promises, so what survives here survives anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -58,7 +57,6 @@ pub struct FaultyFileSystem {
 
 struct FaultyFile {
     state: Arc<Mutex<State>>,
-    path: PathBuf,
     contents: Shared,
 }
 
@@ -160,15 +158,9 @@ impl LogFile for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.check(Operation::Sync)?;
+        self.state.lock().check(Operation::Sync)?;
         let mut contents = self.contents.lock();
         contents.durable = contents.live.clone();
-        drop(contents);
-        let named = state.files.get(&self.path).is_some_and(|file| Arc::ptr_eq(file, &self.contents));
-        if named {
-            state.durable_names.insert(self.path.clone(), Arc::clone(&self.contents));
-        }
         Ok(())
     }
 
@@ -194,7 +186,7 @@ impl FileSystem for FaultyFileSystem {
             }
             None => return not_found(),
         };
-        Ok(Arc::new(FaultyFile { state: Arc::clone(&self.state), path: path.to_path_buf(), contents }))
+        Ok(Arc::new(FaultyFile { state: Arc::clone(&self.state), contents }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
