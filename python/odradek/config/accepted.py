@@ -44,7 +44,6 @@ ACCEPTED_ROWS: Final = (
     _row("num.replica.alter.log.dirs.threads", _INT, None, _THREADS),
     _row("log.cleaner.threads", _INT, 1, _THREADS, 0),
     _row("group.coordinator.threads", _INT, 4, _THREADS, 1),
-    _row("socket.send.buffer.bytes", _INT, 102_400, _SOCKET),
     _row("socket.receive.buffer.bytes", _INT, 102_400, _SOCKET),
     _row("replica.socket.receive.buffer.bytes", _INT, 65_536, _SOCKET),
     _row("fetch.purgatory.purge.interval.requests", _INT, 1_000, _PURGE),

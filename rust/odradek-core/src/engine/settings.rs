@@ -68,6 +68,7 @@ pub fn net_config(settings: &SettingsMap) -> Result<NetConfig, EngineError> {
         max_connections_per_ip: read(settings, "max.connections.per.ip", defaults.max_connections_per_ip)?,
         connections_max_idle_ms: read(settings, "connections.max.idle.ms", defaults.connections_max_idle_ms)?,
         listen_backlog: read(settings, "socket.listen.backlog.size", 0)?.max(defaults.listen_backlog),
+        send_buffer_bytes: read(settings, "socket.send.buffer.bytes", defaults.send_buffer_bytes)?,
         fetch_max_bytes: read(settings, "fetch.max.bytes", defaults.fetch_max_bytes)?,
         fetch_session_slots: read(settings, "max.incremental.fetch.session.cache.slots", defaults.fetch_session_slots)?,
         auto_create_topics: read(settings, "auto.create.topics.enable", defaults.auto_create_topics)?,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
@@ -208,8 +209,11 @@ impl Worker {
             count(&self.state.counters[self.thread.index].connections_closed, 1);
             return;
         };
-        // Not fatal: it only costs latency.
+        // Neither is fatal: the connection is only slower without.
         let _ = stream.set_nodelay(true);
+        if let Some(bytes) = usize::try_from(self.state.config.send_buffer_bytes).ok().filter(|&bytes| bytes > 0) {
+            let _ = set_socket_send_buffer_size(&stream, bytes);
+        }
         let tick = self.thread.tick.load(Ordering::Relaxed);
         let mailbox = Arc::new(Mailbox::new(self.state.next_id(), tick));
         let peer_host = Arc::from(peer.ip().to_canonical().to_string());
