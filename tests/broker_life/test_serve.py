@@ -119,6 +119,46 @@ def test_topics_keep_their_ids_over_a_stop_and_over_a_kill(serve, tmp_path, numb
     assert topic_ids(again) == made
 
 
+def commit(broker, offset):
+    def build(m):
+        partition = m.OffsetCommitRequestPartition(
+            partition_index=0, committed_offset=offset, committed_metadata="note"
+        )
+        topic = m.OffsetCommitRequestTopic(name="t", partitions=(partition,))
+        return m.OffsetCommitRequest(group_id="g", member_id="", topics=(topic,))
+
+    return broker.ask(ApiKey.OFFSET_COMMIT, 8, build).topics[0].partitions[0].error_code
+
+
+def committed(broker):
+    def build(m):
+        topic = m.OffsetFetchRequestTopic(name="t", partition_indexes=(0,))
+        return m.OffsetFetchRequest(group_id="g", topics=(topic,), require_stable=False)
+
+    answer = broker.ask(ApiKey.OFFSET_FETCH, 7, build)
+    (row,) = answer.topics[0].partitions
+    return answer.error_code, row.error_code, row.committed_offset, row.metadata
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_cold_broker_never_says_that_it_is_still_loading(serve, tmp_path, number):
+    """Trap 16: clients that meet COORDINATOR_LOAD_IN_PROGRESS or NOT_COORDINATOR wait and retry, some for seconds."""
+
+    def first_request(broker):
+        answer = broker.ask(ApiKey.FIND_COORDINATOR, 3, lambda m: m.FindCoordinatorRequest(key="g", key_type=0))
+        return answer.error_code, answer.port
+
+    broker = serve("--data-dir", tmp_path / "data").ready()
+    assert first_request(broker) == (0, broker.port)
+    create(broker, "t")
+    assert [commit(broker, offset) for offset in range(20)] == [0] * 20
+    broker.end(number)
+    again = serve("--data-dir", tmp_path / "data").ready()
+    assert committed(again) == (0, 0, 19, "note")
+    assert commit(again, 20) == 0
+    assert first_request(again) == (0, again.port)
+
+
 def test_logs_can_be_lines_of_json(serve, tmp_path):
     broker = serve("--data-dir", tmp_path / "data", "--log-format", "json").ready()
     lines = [json.loads(line) for line in broker.end()[2].splitlines()]
