@@ -1,7 +1,7 @@
 """The compiled core. Only `record.py`, `log.py` and `broker/server.py` import it."""
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Self, final
 
 __all__ = [
     "ControlRequest",
@@ -142,7 +142,7 @@ class Engine:
     Life: construct (locks and reads the data directory) -> host_partitions, publish_* -> bind -> start -> stop -> close.
     """
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __new__(cls, settings: Mapping[str, str]) -> Self:
         """Open the data directory.
 
         Args:

@@ -20,7 +20,9 @@ def produce(servers: str, first: int, count: int, timestamp_ms: int, **config: o
     """Send `value-N` for N in first..first+count as one batch; return the next N."""
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, **config})
     for number in range(first, first + count):
-        producer.produce(TOPIC, key=f"key-{number}", value=f"value-{number}", partition=0, timestamp=timestamp_ms + number)
+        producer.produce(
+            TOPIC, key=f"key-{number}", value=f"value-{number}", partition=0, timestamp=timestamp_ms + number
+        )
     producer.flush()
     return first + count
 
@@ -31,7 +33,9 @@ def transact(servers: str, name: str, first: int, count: int, timestamp_ms: int,
     producer.init_transactions()
     producer.begin_transaction()
     for number in range(first, first + count):
-        producer.produce(TOPIC, key=f"key-{number}", value=f"value-{number}", partition=0, timestamp=timestamp_ms + number)
+        producer.produce(
+            TOPIC, key=f"key-{number}", value=f"value-{number}", partition=0, timestamp=timestamp_ms + number
+        )
     producer.flush()
     if end == "commit":
         producer.commit_transaction()
