@@ -38,13 +38,14 @@ def create_topic(wire: Wire, name: str, *, partitions: int = 1, **configs: str |
     topic = {"name": name, "num_partitions": partitions, "replication_factor": 1, "assignments": [], "configs": rows}
     response = wire.call("create_topics", 5, {"topics": [topic], "timeout": 20_000, "validate_only": False})
     assert response.topics[0].error_code is ErrorCode.none, response.topics[0]
-    return until(lambda: _id_when_led(wire, name, partitions))
+    until(lambda: all(_is_led(wire, name, partition) for partition in range(partitions)))
+    topic_id = describe_topic(wire, name).topic_id
+    assert topic_id is not None
+    return uuid.UUID(int=topic_id.int)
 
 
-def _id_when_led(wire: Wire, name: str, partitions: int) -> uuid.UUID | None:
-    topic = describe_topic(wire, name)
-    led = [row for row in topic.partitions if row.error_code is ErrorCode.none and row.leader_id >= 0]
-    return topic.topic_id if len(led) == partitions else None
+def _is_led(wire: Wire, name: str, partition: int) -> bool:
+    return list_offset_row(wire, name, LATEST, partition=partition).error_code is ErrorCode.none
 
 
 def describe_topic(wire: Wire, name: str) -> Any:
