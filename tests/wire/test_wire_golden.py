@@ -13,19 +13,19 @@ from support.wire import Wire
 
 RECORD_BATCH = bytes.fromhex(
     "0000000000000000"  # base offset
-    "0000003b"  # length
+    "00000000"  # length, filled in by the test
     "ffffffff"  # leader epoch
     "02"  # magic
-    "00000000"  # crc, patched below
+    "00000000"  # crc, filled in by the test
     "0000"  # attributes
     "00000000"  # last offset delta
-    "0000018bcfe56800"
-    * 2  # base and max timestamp
-    + "ffffffffffffffff"  # producer id
+    "0000000000000000"  # base timestamp, filled in by the test
+    "0000000000000000"  # max timestamp, filled in by the test
+    "ffffffffffffffff"  # producer id
     "ffff"  # producer epoch
     "ffffffff"  # base sequence
     "00000001"  # record count
-    "1200000002610462630000"[:20]  # one record: key "a", value "bc", no headers
+    "12000000026104626300"  # one record: key "a", value "bc", no headers
 )
 
 
