@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from . import messages
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 10.0
 
 
 class Wire:
