@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from kio.schema.errors import ErrorCode
-
 from support import batches, messages, topics
 from support.broker import BrokerProcess
 from support.wire import Wire
@@ -47,8 +46,12 @@ def test_trap_01_fetch_in_the_middle_of_a_batch_returns_the_whole_batch(wire: Wi
     assert [entry.offset for entry in topics.fetch(wire, topic, 5)] == [3, 4, 5]
 
 
-@pytest.mark.parametrize("limits", [{"partition_max_bytes": 1}, {"max_bytes": 1}, {"max_bytes": 1, "partition_max_bytes": 0}])
-def test_trap_02_first_batch_is_returned_though_larger_than_max_bytes(limits: dict[str, int], wire: Wire, topic: str) -> None:
+@pytest.mark.parametrize(
+    "limits", [{"partition_max_bytes": 1}, {"max_bytes": 1}, {"max_bytes": 1, "partition_max_bytes": 0}]
+)
+def test_trap_02_first_batch_is_returned_though_larger_than_max_bytes(
+    limits: dict[str, int], wire: Wire, topic: str
+) -> None:
     topics.produce(wire, topic, batches.batch([b"x" * 100_000]))
     topics.produce(wire, topic, batches.batch([b"y" * 100_000]))
     assert [entry.value[:1] for entry in topics.fetch(wire, topic, 0, **limits)] == [b"x"]
@@ -86,7 +89,10 @@ def transactional(own_broker: Callable[..., BrokerProcess], tmp_path: Path, conn
     assert started.stop() == 0
     ours = data_dir / "ledger-0"
     for path in (VECTORS / "kafka_transactions").iterdir():
-        if path.suffix in {".log", ".index", ".timeindex", ".txnindex", ".snapshot"} or path.name == "leader-epoch-checkpoint":
+        if (
+            path.suffix in {".log", ".index", ".timeindex", ".txnindex", ".snapshot"}
+            or path.name == "leader-epoch-checkpoint"
+        ):
             shutil.copy(path, ours / path.name)
     for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint"):
         (data_dir / name).unlink(missing_ok=True)
@@ -128,8 +134,14 @@ def test_trap_07_last_stable_offset_bounds_read_committed(transactional: Wire) -
     assert topics.list_offset(transactional, "ledger", topics.LATEST)[0] == END_OFFSET
 
 
-@pytest.mark.parametrize("note", ["", "plain", "zażółć gęślą jaźń \N{GRINNING FACE}", "x" * 4_096], ids=["empty", "ascii", "unicode", "longest"])
-def test_trap_08_commit_metadata_comes_back_as_it_went(note: str, wire: Wire, topic: str, unique: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(
+    "note",
+    ["", "plain", "zażółć gęślą jaźń \N{GRINNING FACE}", "x" * 4_096],
+    ids=["empty", "ascii", "unicode", "longest"],
+)
+def test_trap_08_commit_metadata_comes_back_as_it_went(
+    note: str, wire: Wire, topic: str, unique: Callable[[str], str]
+) -> None:
     group = unique("group")
     topics.until(lambda: wire.call("find_coordinator", 2, {"key": group, "key_type": 0}).error_code is ErrorCode.none)
     row = {"partition_index": 0, "committed_offset": 5, "committed_metadata": note}
@@ -178,7 +190,9 @@ def test_trap_11_max_message_bytes_is_enforced_by_topic(wire: Wire, make_topic: 
     assert topics.produce(wire, wide, large) == 0
 
 
-def test_trap_12_transaction_timeout_above_the_maximum_is_never_accepted(wire: Wire, unique: Callable[[str], str]) -> None:
+def test_trap_12_transaction_timeout_above_the_maximum_is_never_accepted(
+    wire: Wire, unique: Callable[[str], str]
+) -> None:
     fields = {"transactional_id": unique("txn"), "transaction_timeout": 2**31 - 1}
     response = wire.call("init_producer_id", 4, fields)
     assert response.error_code is not ErrorCode.none
@@ -189,7 +203,9 @@ def test_trap_12_transaction_timeout_above_the_maximum_is_never_accepted(wire: W
 
 def test_trap_13_api_versions_answers_the_future_in_v0_form(wire: Wire) -> None:
     newest = wire.advertised()[18][1]
-    request = messages.encode_request("api_versions", 3, {"client_software_name": "x", "client_software_version": "1"}, correlation_id=9)
+    request = messages.encode_request(
+        "api_versions", 3, {"client_software_name": "x", "client_software_version": "1"}, correlation_id=9
+    )
     wire.send_frame(request[:2] + (newest + 1).to_bytes(2, "big") + request[4:])
     _, response = messages.decode_response("api_versions", 0, wire.receive_frame())
     assert response.error_code is ErrorCode.unsupported_version
@@ -246,7 +262,9 @@ def first_use(wire: Wire, topic: str, group: str) -> None:
 def test_trap_16_broker_is_ready_for_everything_when_it_says_so(own_broker: Callable[..., BrokerProcess]) -> None:
     started = own_broker()
     with Wire(started.bootstrap) as wire:
-        created = wire.call("create_topics", 5, {"topics": [_topic("first")], "timeout": 10_000, "validate_only": False})
+        created = wire.call(
+            "create_topics", 5, {"topics": [_topic("first")], "timeout": 10_000, "validate_only": False}
+        )
         assert created.topics[0].error_code is ErrorCode.none
         first_use(wire, "first", "group-1")
     started.kill()
@@ -272,4 +290,10 @@ def test_trap_18_describe_configs_returns_every_default(wire: Wire, topic: str) 
     of_topic, of_broker = ({row.name: row for row in result.configs} for result in answer.results)
     assert of_topic.keys() >= TOPIC_OPTIONS
     assert all(row.value is not None for row in of_topic.values())
-    assert of_broker.keys() >= {"log.retention.ms", "num.partitions", "auto.create.topics.enable", "message.max.bytes", "log.dirs"}
+    assert of_broker.keys() >= {
+        "log.retention.ms",
+        "num.partitions",
+        "auto.create.topics.enable",
+        "message.max.bytes",
+        "log.dirs",
+    }

@@ -21,7 +21,8 @@ def main(bootstrap: str, data_dir: Path, out: Path) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result()
     first, second = (
-        Producer({"bootstrap.servers": bootstrap, "transactional.id": name, "transaction.timeout.ms": 900_000}) for name in ("first", "second")
+        Producer({"bootstrap.servers": bootstrap, "transactional.id": name, "transaction.timeout.ms": 900_000})
+        for name in ("first", "second")
     )
     for producer in (first, second):
         producer.init_transactions()
