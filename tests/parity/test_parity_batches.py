@@ -39,7 +39,7 @@ def test_each_twin_reads_the_batches_of_the_other(codec: Codec, other: Codec, re
     timestamp_type=st.sampled_from(["CreateTime", "LogAppendTime"]),
     epoch=st.integers(-1, 2**31 - 1),
 )
-def test_the_twins_encode_uncompressed_batches_to_the_same_bytes(  # noqa: PLR0917
+def test_the_twins_encode_uncompressed_batches_to_the_same_bytes(
     codec: Codec,
     other: Codec,
     records: list,

@@ -106,7 +106,7 @@ DUMPED = re.compile(
 )
 
 
-def java(bootstrap, topic, codec, records, libs, log_dir):  # noqa: PLR0917
+def java(bootstrap, topic, codec, records, libs, log_dir):
     lines = "\n".join(
         f"{','.join(f'{name}:{text}' for name, text in headers) or 'NULL'}\t{'NULL' if key is None else key}\t{'NULL' if value is None else value}"
         for _, key, value, headers in records

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from odradek.errors import RemoteProtocolError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.claims import check_claims
 from odradek.protocol.kio_modules import kio_module, kio_serial
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _NO_THROTTLE: Final = timedelta(0)
 def decode(api_key: int, version: int, body: bytes) -> Any:
     """Return the request in `body` (what follows the request header) as kio's dataclass of that version.
 
-    Counts and lengths that lie cost no memory: kio reads element by element and stops at the end of the body.
+    Counts and lengths that lie cost no memory: `claims.py` looks at them before kio makes room for what they claim.
 
     Raises:
         RemoteProtocolError: the body is cut short, malformed or longer than MAX_BODY_BYTES; the connection it came on
@@ -49,6 +50,7 @@ def decode(api_key: int, version: int, body: bytes) -> Any:
         raise RemoteProtocolError(f"{_label(api_key, version)}: {len(body)} bytes, the limit is {MAX_BODY_BYTES}")
     reader = _request_reader(api_key, version)
     try:
+        check_claims(_request_class(api_key, version), body)
         request = reader(body, 0)[0]
     except Exception as error:  # kio raises its own errors, KeyError, ValueError and OverflowError on bad bytes
         raise RemoteProtocolError(f"{_label(api_key, version)}: {error}") from error
@@ -157,10 +159,13 @@ def _message_name(api_key: int, suffix: str) -> str:
 
 
 @cache
+def _request_class(api_key: int, version: int) -> Any:
+    return getattr(kio_module(api_key, version, "request"), _message_name(api_key, "Request"))
+
+
+@cache
 def _request_reader(api_key: int, version: int) -> "Callable[[bytes, int], tuple[Any, int]]":
-    module = kio_module(api_key, version, "request")
-    cls = getattr(module, _message_name(api_key, "Request"))
-    reader: Callable[[bytes, int], tuple[Any, int]] = kio_serial().entity_reader(cls)
+    reader: Callable[[bytes, int], tuple[Any, int]] = kio_serial().entity_reader(_request_class(api_key, version))
     return reader
 
 

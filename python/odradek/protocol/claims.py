@@ -1,0 +1,136 @@
+"""Prove that a request body's counts and lengths are true before kio reserves memory for them.
+
+kio's decoder makes room for as many elements as an array claims: one lying count of a few bytes would ask for 180 GB and
+abort the process. `check_claims` walks the body first, by kio's own description of the fields, and makes nothing.
+What it leaves to the decoder: values, UTF-8, nulls. The same for what Rust decodes: `rust/odradek-core/src/wire/shape.rs`.
+"""
+
+import dataclasses
+from functools import cache
+from typing import Any, Final, get_args
+
+__all__ = ["MAX_ELEMENTS", "check_claims"]
+
+MAX_ELEMENTS: Final = 200_000
+"""Array elements and tagged fields allowed in one request; each costs some 100 bytes once decoded."""
+
+_FIXED: Final = {
+    "bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "error_code": 2, "int32": 4, "uint32": 4, "timedelta_i32": 4,
+    "int64": 8, "uint64": 8, "float64": 8, "timedelta_i64": 8, "datetime_i64": 8, "uuid": 16,
+}  # fmt: skip
+_TEXT: Final = -1
+_BLOB: Final = -2
+
+_Struct = tuple[tuple[Any, ...], bool]
+"""(steps, flexible); a step is (is array, size or _TEXT or _BLOB, struct inside or None, that struct may be null)."""
+
+
+def check_claims(cls: Any, body: bytes) -> None:
+    """Walk `body` as a message of kio's dataclass `cls`.
+
+    Raises:
+        ValueError: a count or length reaches past the end, or there are more than MAX_ELEMENTS elements.
+    """
+    _Walk(body).struct(_described(cls))
+
+
+@cache
+def _described(cls: Any) -> _Struct:
+    steps: list[Any] = []
+    for field in dataclasses.fields(cls):
+        if "tag" in field.metadata:
+            continue  # skipped as a whole, by its own length
+        plain = _without_null(field.type)
+        nullable = plain is not field.type
+        is_array = getattr(plain, "__origin__", None) is tuple
+        element: Any = get_args(plain)[0] if is_array else plain
+        if hasattr(element, "__dataclass_fields__"):
+            steps.append((is_array, 0, _described(element), nullable))
+            continue
+        kind = field.metadata["kafka_type"]
+        size = _TEXT if kind == "string" else _BLOB if kind in {"bytes", "records"} else _FIXED[kind]
+        steps.append((is_array, size, None, False))
+    return tuple(steps), bool(cls.__flexible__)
+
+
+def _without_null(annotation: Any) -> Any:
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return parts[0] if type(None) in get_args(annotation) else annotation
+
+
+class _Walk:
+    """A position in a body, and how many elements it may still claim."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self._elements_left = MAX_ELEMENTS
+
+    def struct(self, described: _Struct) -> None:
+        steps, flexible = described
+        for is_array, size, inner, nullable in steps:
+            if is_array:
+                self._array(size, inner, flexible=flexible)
+            elif inner is None:
+                self._value(size, flexible=flexible)
+            elif not nullable or self._number(1) >= 0:
+                self.struct(inner)
+        if flexible:
+            self._tagged_fields()
+
+    def _array(self, size: int, inner: _Struct | None, *, flexible: bool) -> None:
+        count = self._length(4, flexible=flexible)
+        self._claim(count)
+        if inner is not None:
+            for _ in range(count):
+                self.struct(inner)
+        elif size > 0:
+            self._skip(count * size)
+        else:
+            for _ in range(count):
+                self._value(size, flexible=flexible)
+
+    def _value(self, size: int, *, flexible: bool) -> None:
+        if size > 0:
+            self._skip(size)
+        else:
+            self._skip(self._length(2 if size == _TEXT else 4, flexible=flexible))
+
+    def _tagged_fields(self) -> None:
+        count = self._varint()
+        self._claim(count)
+        for _ in range(count):
+            self._varint()
+            self._skip(self._varint())
+
+    def _claim(self, count: int) -> None:
+        self._elements_left -= count
+        if self._elements_left < 0:
+            raise ValueError(f"more than {MAX_ELEMENTS} elements claimed at byte {self._at}")
+
+    def _length(self, size: int, *, flexible: bool) -> int:
+        """Return a count or length; null counts as 0."""
+        length = self._varint() - 1 if flexible else self._number(size)
+        if length < -1:
+            raise ValueError(f"impossible length {length} at byte {self._at}")
+        return max(length, 0)
+
+    def _number(self, size: int) -> int:
+        start = self._at
+        self._skip(size)
+        return int.from_bytes(self._body[start : self._at], "big", signed=True)
+
+    def _varint(self) -> int:
+        value = 0
+        for shift in (0, 7, 14, 21, 28):
+            self._skip(1)
+            byte = self._body[self._at - 1]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise ValueError(f"varint of more than 5 bytes at byte {self._at}")
+
+    def _skip(self, size: int) -> None:
+        self._at += size
+        if self._at > len(self._body):
+            raise ValueError(f"{self._at - len(self._body)} bytes are missing at the end")
