@@ -1,7 +1,7 @@
 """Requests from the engine's control queue to their handlers and back. Decides nothing; knows no API.
 
-The loop reads the queue when the engine's eventfd says so. Each request becomes a task, as a handler may wait (for a
-rebalance, or the disk). Requests of one connection are served one after the other, as Apache Kafka does: a client that
+The loop reads the queue when the engine's eventfd says so. Each connection with requests has a task, as a handler may
+wait (for a rebalance, or the disk). Requests of one connection are served one after the other, as Apache Kafka does: a client that
 sends CreateTopics and DeleteTopics in one go gets what it expects. What goes wrong is put into an answer here and
 nowhere else:
 
@@ -13,6 +13,7 @@ nowhere else:
 import asyncio
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -71,8 +72,8 @@ class Dispatcher:
         self._handlers = handlers
         self._on_fatal = on_fatal
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last: dict[int, asyncio.Task[None]] = {}
-        """By connection: the youngest request under way; the next one waits for it."""
+        self._lanes: dict[int, deque[Request]] = {}
+        """By connection with a request under way: those that wait behind it. The engine bounds how many it hands over."""
 
     def start(self) -> None:
         """Begin to answer."""
@@ -93,25 +94,23 @@ class Dispatcher:
             self._begin(request)
 
     def _begin(self, request: Request) -> None:
-        connection = request.connection_id
-        before = self._last.get(connection)
-        work = self._serve(request) if before is None else self._serve_after(before, request)
-        task = asyncio.Task(work, loop=self._services.loop, **_TASK_OPTIONS)
-        if task.done():
+        lane = self._lanes.get(request.connection_id)
+        if lane is not None:
+            lane.append(request)
             return
+        lane = self._lanes[request.connection_id] = deque((request,))
+        work = self._drive(request.connection_id, lane)
+        task = asyncio.Task(work, loop=self._services.loop, **_TASK_OPTIONS)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-        def end(ended: asyncio.Task[None]) -> None:
-            self._tasks.discard(ended)
-            if self._last.get(connection) is ended:
-                del self._last[connection]
-
-        self._tasks.add(task)
-        self._last[connection] = task
-        task.add_done_callback(end)
-
-    async def _serve_after(self, before: asyncio.Task[None], request: Request) -> None:
-        await asyncio.wait((before,))
-        await self._serve(request)
+    async def _drive(self, connection_id: int, lane: deque[Request]) -> None:
+        try:
+            while lane:
+                await self._serve(lane.popleft())
+        finally:
+            del self._lanes[connection_id]
 
     async def _serve(self, request: Request) -> None:
         handler = self._handlers.get(request.api_key)  # type: ignore[call-overload]

@@ -149,7 +149,7 @@ async def test_a_waiting_request_holds_up_its_own_connection_only(world):
     release.set()
     assert (await first).error_code == ErrorCode.INVALID_REQUEST
     assert (await behind).error_code == 0
-    assert world.dispatcher._last == {}
+    assert world.dispatcher._lanes == {}
 
 
 # The table of handlers
