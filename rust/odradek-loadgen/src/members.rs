@@ -1,0 +1,111 @@
+//! A group of members in lock-step, one connection each: everyone joins, the leader assigns, everyone has its assignment.
+
+use crate::connection::Connection;
+use crate::failure::{Failure, Result};
+use crate::group_messages::{self as wire, Membership};
+use crate::messages;
+use std::time::{Duration, Instant};
+
+const MEMBER_ID_REQUIRED: i16 = 79;
+const SETTLING: [i16; 3] = [14, 15, 16];
+/// Of the size that a consumer with 12 partitions is given.
+const ASSIGNMENT: [u8; 80] = [7; 80];
+
+/// The members of one group and their connections.
+pub struct Group {
+    name: String,
+    round: u32,
+    /// One a member.
+    pub connections: Vec<Connection>,
+    /// As of the last round; same order.
+    pub members: Vec<Membership>,
+}
+
+impl Group {
+    /// Make `count` members and bring them into one generation.
+    ///
+    /// # Errors
+    /// The coordinator answers an error, or does not settle within 30 seconds.
+    pub fn form(address: &str, name: &str, count: usize) -> Result<Self> {
+        let mut connections = vec![messages::open(address)?];
+        for _ in 1..count {
+            connections.push(Connection::open(address)?);
+        }
+        await_coordinator(&mut connections[0], name)?;
+        let mut group = Self { name: name.to_owned(), round: 0, connections, members: Vec::new() };
+        for answer in group.join_all(&vec![Membership::default(); count])? {
+            match answer {
+                (MEMBER_ID_REQUIRED, member) => group.members.push(member),
+                (code, _) => return Err(Failure::new(format!("JoinGroup without an id answered {code}, not 79"))),
+            }
+        }
+        group.rebalance()?;
+        Ok(group)
+    }
+
+    /// The group's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn join_all(&mut self, members: &[Membership]) -> Result<Vec<(i16, Membership)>> {
+        self.round += 1;
+        let subscription = [&self.round.to_be_bytes()[..], &[1; 36]].concat();
+        for (connection, member) in self.connections.iter_mut().zip(members) {
+            connection.send(wire::join(&self.name, &member.member_id, &subscription))?;
+        }
+        self.connections.iter_mut().map(|connection| wire::read_join(&connection.receive()?)).collect()
+    }
+
+    /// One round: everyone joins with a changed subscription, everyone syncs.
+    ///
+    /// # Errors
+    /// An error code, members in different generations, or a member without assignment.
+    pub fn rebalance(&mut self) -> Result<()> {
+        let members = std::mem::take(&mut self.members);
+        let mut joined = Vec::with_capacity(members.len());
+        for (code, member) in self.join_all(&members)? {
+            messages::expect(code, "JoinGroup")?;
+            joined.push(member);
+        }
+        let generation = joined[0].generation;
+        if joined.iter().any(|member| member.generation != generation) {
+            return Err(Failure::new("members of one round were put into different generations"));
+        }
+        if joined.iter().filter(|member| member.members.len() == joined.len()).count() != 1 {
+            return Err(Failure::new("not exactly one member was made leader and told of all others"));
+        }
+        for (connection, member) in self.connections.iter_mut().zip(&joined) {
+            connection.send(wire::sync(&self.name, member, &ASSIGNMENT))?;
+        }
+        for connection in &mut self.connections {
+            let (code, size) = wire::read_sync(&connection.receive()?)?;
+            messages::expect(code, "SyncGroup")?;
+            if size != ASSIGNMENT.len() {
+                return Err(Failure::new(format!("SyncGroup brought {size} bytes of {}", ASSIGNMENT.len())));
+            }
+        }
+        self.members = joined;
+        Ok(())
+    }
+}
+
+/// Ask until the group's coordinator is there: a broker makes its offsets topic on the first question.
+fn await_coordinator(connection: &mut Connection, group: &str) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let found = wire::read_find_coordinator(&connection.call(wire::find_coordinator(group))?)?;
+        if found == 0 {
+            let (code, _) = wire::read_join(&connection.call(wire::join(group, "", b"probe"))?)?;
+            if !SETTLING.contains(&code) {
+                return Ok(());
+            }
+        } else if !SETTLING.contains(&found) {
+            return messages::expect(found, "FindCoordinator");
+        }
+        if since.elapsed() > Duration::from_secs(30) {
+            return Err(Failure::new("the group coordinator is not there after 30 s"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
