@@ -122,17 +122,18 @@ pub fn heartbeat(group: &str, member: &Membership) -> Vec<u8> {
     w.frame()
 }
 
-/// Check a Heartbeat 4 answer.
+/// The error code of a Heartbeat 4 answer.
 ///
 /// # Errors
-/// It is an error, or not in shape.
-pub fn check_heartbeat(body: &[u8]) -> Result<()> {
+/// It is not in shape.
+pub fn read_heartbeat(body: &[u8]) -> Result<i16> {
     let mut r = Reader::new(body);
     r.tags()?;
     r.i32()?;
-    expect(r.i16()?, "Heartbeat")?;
+    let error = r.i16()?;
     r.tags()?;
-    r.finish()
+    r.finish()?;
+    Ok(error)
 }
 
 /// OffsetCommit 8 of `offset` for partitions 0 to `partitions` of `topic`; also where each offset stands in the frame.

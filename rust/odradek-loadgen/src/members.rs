@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 const MEMBER_ID_REQUIRED: i16 = 79;
 const SETTLING: [i16; 3] = [14, 15, 16];
-/// Of the size that a consumer with 12 partitions is given.
-const ASSIGNMENT: [u8; 80] = [7; 80];
+const PARTITIONS: i32 = 12;
 
 /// The members of one group and their connections.
 pub struct Group {
@@ -50,7 +49,7 @@ impl Group {
 
     fn join_all(&mut self, members: &[Membership]) -> Result<Vec<(i16, Membership)>> {
         self.round += 1;
-        let subscription = [&self.round.to_be_bytes()[..], &[1; 36]].concat();
+        let subscription = subscription(self.round);
         for (connection, member) in self.connections.iter_mut().zip(members) {
             connection.send(wire::join(&self.name, &member.member_id, &subscription))?;
         }
@@ -75,19 +74,33 @@ impl Group {
         if joined.iter().filter(|member| member.members.len() == joined.len()).count() != 1 {
             return Err(Failure::new("not exactly one member was made leader and told of all others"));
         }
+        let assignment = assignment();
         for (connection, member) in self.connections.iter_mut().zip(&joined) {
-            connection.send(wire::sync(&self.name, member, &ASSIGNMENT))?;
+            connection.send(wire::sync(&self.name, member, &assignment))?;
         }
         for connection in &mut self.connections {
             let (code, size) = wire::read_sync(&connection.receive()?)?;
             messages::expect(code, "SyncGroup")?;
-            if size != ASSIGNMENT.len() {
-                return Err(Failure::new(format!("SyncGroup brought {size} bytes of {}", ASSIGNMENT.len())));
+            if size != assignment.len() {
+                return Err(Failure::new(format!("SyncGroup brought {size} bytes of {}", assignment.len())));
             }
         }
         self.members = joined;
         Ok(())
     }
+}
+
+/// The consumer protocol's subscription (version 0) to one topic; `round` is its user data, which makes it a new one.
+fn subscription(round: u32) -> Vec<u8> {
+    [&[0, 0, 0, 0, 0, 1, 0, 5][..], b"storm", &4_u32.to_be_bytes(), &round.to_be_bytes()].concat()
+}
+
+/// The consumer protocol's assignment (version 0) of 12 partitions of that topic.
+fn assignment() -> Vec<u8> {
+    let mut out = [&[0, 0, 0, 0, 0, 1, 0, 5][..], b"storm", &PARTITIONS.to_be_bytes()].concat();
+    (0..PARTITIONS).for_each(|partition| out.extend_from_slice(&partition.to_be_bytes()));
+    out.extend_from_slice(&(-1_i32).to_be_bytes());
+    out
 }
 
 /// Ask until the group's coordinator is there: a broker makes its offsets topic on the first question.
@@ -96,8 +109,9 @@ fn await_coordinator(connection: &mut Connection, group: &str) -> Result<()> {
     loop {
         let found = wire::read_find_coordinator(&connection.call(wire::find_coordinator(group))?)?;
         if found == 0 {
-            let (code, _) = wire::read_join(&connection.call(wire::join(group, "", b"probe"))?)?;
-            if !SETTLING.contains(&code) {
+            // From nobody: an unknown member is refused, but only by a coordinator that has loaded.
+            let answer = connection.call(wire::heartbeat(group, &Membership::default()))?;
+            if !SETTLING.contains(&wire::read_heartbeat(&answer)?) {
                 return Ok(());
             }
         } else if !SETTLING.contains(&found) {

@@ -40,7 +40,7 @@ impl Traffic for Heartbeat {
     }
 
     fn check(&mut self, _: usize, body: &[u8]) -> Result<Answer> {
-        groups::check_heartbeat(body)?;
+        messages::expect(groups::read_heartbeat(body)?, "Heartbeat")?;
         Ok(Answer { bytes: body.len() as u64, records: 0 })
     }
 }
