@@ -63,6 +63,11 @@ slow: $(NATIVE) ## The long runs: crash rounds, fuzzing with many seeds
 bench: $(NATIVE) ## Native against pure Python: encode, decode, CRC, codecs, append, index
 	$(PYTEST) -q benches --benchmark-only --benchmark-columns=median,ops,rounds --benchmark-group-by=group
 
+.PHONY: versus
+versus: $(NATIVE) ## Apache Kafka and odradek side by side (needs java and mvn); VERSUS="--quick --only CASES --rounds N"
+	tests/support/get_kafka.sh
+	$(BIN)/python -m benches.versus $(VERSUS)
+
 .PHONY: fmt
 fmt: $(DEPS) ## Format both languages
 	cargo fmt

@@ -1,0 +1,1 @@
+"""Workloads with the Python clients, each run as a process that prints one JSON line."""
