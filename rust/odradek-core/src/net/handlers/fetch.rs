@@ -100,7 +100,7 @@ pub fn plan(
             };
             Mode::Full { session }
         }
-        (id, epoch) => match state.sessions.resume(id, epoch, by_topic_id) {
+        (id, epoch) => match state.sessions.resume(id, epoch, by_topic_id, wanted.len()) {
             Ok(session) => Mode::Incremental { session },
             Err(error) => return Ok(Err(error)),
         },

@@ -4,7 +4,7 @@
 //! Sessions belong to the broker, not to a connection. There are at most `max.incremental.fetch.session.cache.slots`.
 //! When all are taken, a newcomer gets one only by evicting a session unused for two minutes, or, being a follower,
 //! a consumer's; or one with fewer partitions that has lived for two minutes. Otherwise it is served without one
-//! (session id 0). Source: Kafka's `FetchSessionCacheShard.tryEvict`.
+//! (session id 0). Their partitions are bounded, too, whatever clients name. Source: Kafka's `FetchSessionCacheShard.tryEvict`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,6 +19,8 @@ use crate::wire::error_code::ErrorCode;
 
 /// How long a session must have been unused (or must have lived) before another may take its slot.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
+/// Partitions in all sessions together; each costs some 200 bytes. Clients beyond it are served without a session.
+const MAX_PARTITIONS: usize = 1_000_000;
 /// Epoch that asks for a session, or for a full fetch in a new one.
 pub const INITIAL_EPOCH: i32 = 0;
 /// Epoch that asks for no session, and ends one.
@@ -147,11 +149,14 @@ struct Slot {
 #[derive(Default)]
 struct Slots {
     by_id: HashMap<i32, Slot>,
+    /// Sum over the slots.
+    partitions: usize,
 }
 
 /// All sessions of the broker. Thread-safe.
 pub struct SessionCache {
     capacity: usize,
+    max_partitions: usize,
     slots: Mutex<Slots>,
 }
 
@@ -159,7 +164,7 @@ impl SessionCache {
     /// Room for `capacity` sessions.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, slots: Mutex::default() }
+        Self { capacity, max_partitions: MAX_PARTITIONS, slots: Mutex::default() }
     }
 
     /// Makes a session of these partitions; `None` when there is no room for it.
@@ -173,7 +178,10 @@ impl SessionCache {
         let mut slots = self.slots.lock();
         if slots.by_id.len() >= self.capacity {
             let evicted = slots.evictable(now, follower, wanted.len())?;
-            slots.by_id.remove(&evicted);
+            slots.remove(evicted);
+        }
+        if slots.partitions + wanted.len() > self.max_partitions {
+            return None;
         }
         let id = slots.free_id();
         let mut session = Session {
@@ -190,16 +198,28 @@ impl SessionCache {
         let slot =
             Slot { session: Arc::clone(&session), privileged: follower, created: now, last_used: now, partitions };
         slots.by_id.insert(id, slot);
+        slots.partitions += partitions;
         Some(session)
     }
 
     /// The session for the next request in it, whose epoch is counted on.
     ///
     /// # Errors
-    /// 70 when there is none of that id, 71 when the epoch isn't the next, 106 when topics are named the other way.
-    pub fn resume(&self, id: i32, epoch: i32, by_topic_id: bool) -> Result<Arc<Mutex<Session>>, ErrorCode> {
+    /// 70 when there is none of that id (any more: it has grown beyond all bounds), 71 when the epoch isn't the next,
+    /// 106 when topics are named the other way.
+    pub fn resume(
+        &self,
+        id: i32,
+        epoch: i32,
+        by_topic_id: bool,
+        named_partitions: usize,
+    ) -> Result<Arc<Mutex<Session>>, ErrorCode> {
         let mut slots = self.slots.lock();
-        let slot = slots.by_id.get_mut(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if slots.partitions + named_partitions > self.max_partitions {
+            slots.remove(id);
+        }
+        let Slots { by_id, partitions } = &mut *slots;
+        let slot = by_id.get_mut(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         let mut session = slot.session.lock();
         if session.by_topic_id != by_topic_id {
             return Err(ErrorCode::FetchSessionTopicIdError);
@@ -209,6 +229,8 @@ impl SessionCache {
         }
         session.next_epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         slot.last_used = Instant::now();
+        // What this request adds is counted by the next one.
+        *partitions = *partitions - slot.partitions + session.len();
         slot.partitions = session.len();
         drop(session);
         Ok(Arc::clone(&slot.session))
@@ -216,7 +238,7 @@ impl SessionCache {
 
     /// Ends a session, if there is one of that id.
     pub fn remove(&self, id: i32) {
-        self.slots.lock().by_id.remove(&id);
+        self.slots.lock().remove(id);
     }
 
     /// Number of sessions.
@@ -233,6 +255,12 @@ impl SessionCache {
 }
 
 impl Slots {
+    fn remove(&mut self, id: i32) {
+        if let Some(slot) = self.by_id.remove(&id) {
+            self.partitions -= slot.partitions;
+        }
+    }
+
     /// The session that a newcomer of `partitions` partitions may push out.
     fn evictable(&self, now: Instant, follower: bool, partitions: usize) -> Option<i32> {
         let (id, oldest) = self.by_id.iter().min_by_key(|(_, slot)| slot.last_used)?;
@@ -277,13 +305,13 @@ mod tests {
     fn epochs_must_follow_each_other() {
         let cache = SessionCache::new(2);
         let id = cache.create(vec![wanted("a", 0)], false, false).expect("room").lock().id;
-        assert!(cache.resume(id, 1, false).is_ok());
-        assert_eq!(cache.resume(id, 1, false).err(), Some(ErrorCode::InvalidFetchSessionEpoch));
-        assert_eq!(cache.resume(id, 2, true).err(), Some(ErrorCode::FetchSessionTopicIdError));
-        assert!(cache.resume(id, 2, false).is_ok());
-        assert_eq!(cache.resume(id + 1, 1, false).err(), Some(ErrorCode::FetchSessionIdNotFound));
+        assert!(cache.resume(id, 1, false, 0).is_ok());
+        assert_eq!(cache.resume(id, 1, false, 0).err(), Some(ErrorCode::InvalidFetchSessionEpoch));
+        assert_eq!(cache.resume(id, 2, true, 0).err(), Some(ErrorCode::FetchSessionTopicIdError));
+        assert!(cache.resume(id, 2, false, 0).is_ok());
+        assert_eq!(cache.resume(id + 1, 1, false, 0).err(), Some(ErrorCode::FetchSessionIdNotFound));
         cache.remove(id);
-        assert_eq!(cache.resume(id, 3, false).err(), Some(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(cache.resume(id, 3, false, 0).err(), Some(ErrorCode::FetchSessionIdNotFound));
     }
 
     #[test]
@@ -293,8 +321,25 @@ mod tests {
         assert!(cache.create(vec![wanted("b", 0), wanted("b", 1)], false, false).is_none());
         let follower = cache.create(vec![wanted("b", 0)], false, true).expect("evicts a consumer").lock().id;
         assert_eq!(cache.len(), 1);
-        assert_eq!(cache.resume(first, 1, false).err(), Some(ErrorCode::FetchSessionIdNotFound));
-        assert!(cache.resume(follower, 1, false).is_ok());
+        assert_eq!(cache.resume(first, 1, false, 0).err(), Some(ErrorCode::FetchSessionIdNotFound));
+        assert!(cache.resume(follower, 1, false, 0).is_ok());
+    }
+
+    #[test]
+    fn partitions_of_all_sessions_are_bounded() {
+        let mut cache = SessionCache::new(10);
+        cache.max_partitions = 5;
+        let named = |count| (0..count).map(|index| wanted("a", index)).collect::<Vec<_>>();
+        let first = cache.create(named(3), false, false).expect("room");
+        assert!(cache.create(named(3), false, false).is_none());
+        let second = cache.create(named(1), false, false).expect("room").lock().id;
+        let id = first.lock().id;
+        assert!(cache.resume(id, 1, false, 1).is_ok());
+        first.lock().update(named(4));
+        assert!(cache.resume(id, 2, false, 0).is_ok());
+        assert_eq!(cache.resume(id, 3, false, 1).err(), Some(ErrorCode::FetchSessionIdNotFound), "it grew too large");
+        assert!(cache.create(named(4), false, false).is_some(), "its room is free again");
+        assert!(cache.resume(second, 1, false, 0).is_ok());
     }
 
     #[test]
