@@ -14,8 +14,8 @@ use kafka_protocol::messages::{
     ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-use net_support::{Broker, batch, batch_with, fetch_request, fetched, frame, name, topic_id};
-use odradek_core::engine::{PartitionInfo, TopicInfo};
+use net_support::{Broker, Client, batch, batch_with, fetch_request, fetched, frame, name, topic_id};
+use odradek_core::engine::{Engine, PartitionInfo, TopicInfo};
 
 fn named_client() -> ApiVersionsRequest {
     ApiVersionsRequest::default()
@@ -307,6 +307,24 @@ fn leader_epochs_tell_where_they_end() {
         assert_eq!(ask(version, 0, 5, 0), (75, -1, -1));
         assert_eq!(ask(version, 8, -1, 0), (3, -1, -1));
     }
+}
+
+#[test]
+fn a_port_is_taken_once_and_localhost_is_ipv4() {
+    let broker = Broker::start(&[]);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let settings =
+        [("log.dirs".to_owned(), dir.path().to_string_lossy().into_owned()), ("node.id".to_owned(), "2".to_owned())];
+    let engine = Engine::open(&settings.into_iter().collect()).expect("opens");
+    assert!(engine.start().is_err(), "not bound yet");
+    let taken = engine.bind("localhost", broker.port).expect_err("taken").to_string();
+    assert!(taken.contains(&broker.port.to_string()), "{taken}");
+    let port = engine.bind("localhost", 0).expect("a free one");
+    assert!(engine.bind("localhost", 0).is_err(), "bound already");
+    engine.start().expect("starts");
+    assert_eq!(Client::connect(port).call(4, &named_client()).error_code, 0);
+    engine.close().expect("closes");
+    engine.close().expect("closes again");
 }
 
 #[test]

@@ -196,7 +196,10 @@ impl Engine {
         }
         let failed = |source| EngineError::Io { action: format!("bind {host}:{port}"), source };
         let mut last_error = std::io::ErrorKind::NotFound.into();
-        for address in (host, port).to_socket_addrs().map_err(failed)? {
+        let mut addresses: Vec<_> = (host, port).to_socket_addrs().map_err(failed)?.collect();
+        // A name like localhost means 127.0.0.1 to most clients, whatever the resolver puts first.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        for address in addresses {
             match bind_socket(address) {
                 Ok((socket, port)) => {
                     *listening = Listening::Bound(socket);
