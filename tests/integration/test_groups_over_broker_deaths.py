@@ -27,11 +27,11 @@ def start(own_broker):
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_offsets_and_members_outlive_the_broker(start, member, produce, how):
     broker = start()
-    produce(broker.bootstrap, "orders", PARTITIONS, 40, "before")
     first, second = member(broker.bootstrap, "g", "orders"), member(broker.bootstrap, "g", "orders")
     both = [first, second]
-    until(both, lambda: len(first.values + second.values) >= 40, "all records are read")
     until(both, lambda: share(first, second, partitions=PARTITIONS), "both own a share")
+    produce(broker.bootstrap, "orders", PARTITIONS, 40, "before")
+    until(both, lambda: len(first.values + second.values) >= 40, "all records are read")
     for one in both:
         one.commit()
     getattr(broker, how)()
