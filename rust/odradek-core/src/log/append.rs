@@ -212,8 +212,8 @@ impl PartitionLog {
             segment.note_batch(&mut writer.tracker, position, &batch.header, config.index_interval_bytes)?;
             position += batch.bytes.len() as u64;
             let epoch = batch.header.partition_leader_epoch;
-            if self.epochs.read().latest() < epoch {
-                writer.epochs_dirty |= self.epochs.write().assign(epoch, batch.header.base_offset);
+            if self.epochs.read().latest() != epoch {
+                writer.epochs_dirty |= self.epochs.write().lead(epoch, batch.header.base_offset);
             }
         }
         if writer.tracker.greatest != greatest {

@@ -46,6 +46,17 @@ impl EpochCache {
         true
     }
 
+    /// Notes that a leader appends at `offset` in `epoch`, be it older than epochs known: a folder that was copied from
+    /// another cluster has epochs of its own, and those of the appending leader count. True when something changed.
+    pub fn lead(&mut self, epoch: i32, offset: i64) -> bool {
+        if epoch < 0 || self.latest() == epoch {
+            return false;
+        }
+        self.entries.retain(|entry| entry.epoch < epoch && entry.start_offset < offset);
+        self.entries.push(EpochStart { epoch, start_offset: offset });
+        true
+    }
+
     /// The youngest epoch, -1 when there is none.
     #[must_use]
     pub fn latest(&self) -> i32 {
@@ -128,5 +139,13 @@ mod tests {
         assert!(cache.assign(5, 30));
         assert!(cache.assign(6, 30));
         assert_eq!(cache.end_offset(5, 31), Some((4, 30)));
+    }
+
+    #[test]
+    fn a_leader_of_an_older_epoch_takes_the_place_of_younger_ones() {
+        let mut cache = cache();
+        assert!(!cache.lead(4, 30));
+        assert!(cache.lead(2, 30));
+        assert_eq!((cache.latest(), cache.epoch_at(29), cache.epoch_at(30)), (2, 1, 2));
     }
 }
