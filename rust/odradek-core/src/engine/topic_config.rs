@@ -41,6 +41,8 @@ fn compression(settings: &SettingsMap) -> Result<(Option<u8>, Option<i32>), Engi
                 Some(level) => Some(read(settings, level, 0)?),
                 None => None,
             };
+            // Kafka writes gzip's default level as -1; zstd has a level of that number.
+            let level = level.filter(|&level| !(name == "gzip" && level == -1));
             return Ok((Some(number), level));
         }
     }
@@ -108,6 +110,15 @@ mod tests {
         let config = log_config(&settings(&rows)).expect("valid");
         assert_eq!(config.cleanup_policy, CleanupPolicy { delete: true, compact: true });
         assert_eq!((config.compression_codec, config.compression_level), (Some(4), Some(7)));
+    }
+
+    #[test]
+    fn level_minus_one_is_gzips_default_and_a_level_of_zstd() {
+        for (codec, expected) in [("gzip", None), ("zstd", Some(-1))] {
+            let name = format!("compression.{codec}.level");
+            let config = log_config(&settings(&[("compression.type", codec), (&name, "-1")])).expect("valid");
+            assert_eq!(config.compression_level, expected);
+        }
     }
 
     #[test]
