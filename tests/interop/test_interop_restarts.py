@@ -24,7 +24,7 @@ class Writer(threading.Thread):
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__()
-        self._bootstrap, self._topic = bootstrap, topic
+        self._servers, self._topic = bootstrap, topic
         self.acknowledged: list[int] = []
         self.failed: list[Any] = []
         self.some_acknowledged = threading.Event()
@@ -32,7 +32,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         config = {
-            "bootstrap.servers": self._bootstrap,
+            "bootstrap.servers": self._servers,
             "enable.idempotence": True,
             "linger.ms": 1,
             "batch.num.messages": 20,
@@ -104,6 +104,7 @@ def test_committed_offsets_and_group_survive_a_kill(own_broker: Callable[..., Br
     topics.until(lambda: consumer.poll(timeout_ms=1_000), seconds=SECONDS)
     partition = kafka.TopicPartition("kept", 0)
     consumer.commit({partition: kafka.OffsetAndMetadata(7, "seven", -1)})
+    consumer.close(autocommit=False)
     broker.kill()
     broker.start()
     again = kafka.KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id="survivors")
@@ -112,7 +113,6 @@ def test_committed_offsets_and_group_survive_a_kill(own_broker: Callable[..., Br
         assert (stored.offset, stored.metadata) == (7, "seven")
     finally:
         again.close()
-        consumer.close()
 
 
 def test_consumer_goes_on_after_the_broker_is_back(driver: Driver, own_broker: Callable[..., BrokerProcess]) -> None:
