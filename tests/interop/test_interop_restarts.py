@@ -15,7 +15,7 @@ from support.batches import Entry
 from support.broker import BrokerProcess
 from support.wire import Wire
 
-SECONDS = 60.0
+SECONDS = 40.0
 RECORDS = 3_000
 
 
@@ -23,7 +23,7 @@ class Writer(threading.Thread):
     """An idempotent producer of the numbers 0, 1, 2, ... that goes on while the broker is away."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._servers, self._topic = bootstrap, topic
         self.acknowledged: list[int] = []
         self.failed: list[Any] = []
@@ -43,8 +43,8 @@ class Writer(threading.Thread):
         for number in range(RECORDS):
             producer.produce(self._topic, value=b"%d" % number, partition=0, on_delivery=self._delivered)
             producer.poll(0)
-            if number == RECORDS // 2:
-                self.go_on.wait(SECONDS)
+            while number == RECORDS // 2 and not self.go_on.is_set():
+                producer.poll(0.1)
         producer.flush(SECONDS)
 
     def _delivered(self, error: Any, message: Any) -> None:
