@@ -226,7 +226,10 @@ class Engine:
     def log_sizes(self) -> list[tuple[str, int, int]]:
         """Return (topic, partition, bytes) of every hosted partition."""
     def take_events(self) -> list[tuple[str, str]]:
-        """Return (kind, text) of what happened since the last call; kinds: `log_dir_offline`. Wakes `control_fd`."""
+        """Return (kind, text) of what happened since the last call.
+
+        Kinds: `log_dir_offline` (wakes `control_fd`), `log_warning` (background work that failed; comes with the next wake).
+        """
     def metrics(self) -> dict[str, int]:
         """Return counters and gauges by name."""
     def stop(self, grace_ms: int) -> None:

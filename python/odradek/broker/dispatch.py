@@ -90,6 +90,8 @@ class Dispatcher:
         for kind, text in self._queue.take_events():
             if kind == "log_dir_offline":
                 self._on_fatal(LogDirOfflineError(text))
+            else:
+                _log.warning("%s", text)
         for request in self._queue.take_requests(_AT_ONCE):
             self._begin(request)
 

@@ -66,7 +66,7 @@ fn many_waiters_on_one_partition_all_hear_of_every_record() {
                 let all: Vec<_> = (0..8).map(|index| (index, 0)).collect();
                 let first = fetch_request("news", &all).with_session_epoch(0);
                 let session = reader.call(12, &first);
-                let mut next = vec![0_i64; 8];
+                let mut next = [0_i64; 8];
                 let mut epoch = 1;
                 let mut response = session.clone();
                 while next.iter().sum::<i64>() < 400 {

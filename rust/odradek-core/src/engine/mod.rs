@@ -318,10 +318,13 @@ impl Engine {
         sizes
     }
 
-    /// (kind, text) of what happened since the last call; kinds: `log_dir_offline`.
+    /// (kind, text) of what happened since the last call; kinds: `log_dir_offline`, `log_warning`. The latter, what
+    /// background work could not do, rings no doorbell.
     #[must_use]
     pub fn take_events(&self) -> Vec<(String, String)> {
-        self.state.events.take()
+        let mut events = self.state.events.take();
+        events.extend(self.logs.take_warnings().into_iter().map(|text| ("log_warning".to_owned(), text)));
+        events
     }
 
     /// Counters and gauges by name.

@@ -53,14 +53,6 @@ pub enum LogError {
         /// Sequence that came.
         found: i32,
     },
-    /// Batches that were appended before, but longer ago than the broker remembers.
-    #[error("producer {producer_id} repeated sequence {sequence}, which is older than the batches remembered")]
-    DuplicateSequence {
-        /// Producer id.
-        producer_id: i64,
-        /// First sequence of the repeated batch.
-        sequence: i32,
-    },
     /// A producer epoch older than one seen before.
     #[error("producer {producer_id} epoch {found} is older than {current}")]
     InvalidProducerEpoch {
