@@ -1,6 +1,7 @@
-"""Bytes as they stood on the wire between Apache Kafka 4.3.1 and a client: requests we must read, answers whose form we must write.
+"""Whole exchanges byte by byte: requests spelled out in hex, and the answers that Apache Kafka 4.3.1 gives to the same bytes.
 
-Each answer was captured with tests/wire's own raw client from `kafka.Kafka`; what differs by broker (host, port, ids) is masked.
+No codec stands between the test and the socket. What differs by broker (host, port, ids) is masked or filled in. A Kafka that has
+just started answers the group and producer-id ones with 14 or 16 for a moment; odradek is ready when it says so.
 """
 
 from __future__ import annotations
