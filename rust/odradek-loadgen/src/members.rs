@@ -32,14 +32,24 @@ impl Group {
         }
         await_coordinator(&mut connections[0], name)?;
         let mut group = Self { name: name.to_owned(), round: 0, connections, members: Vec::new() };
-        for answer in group.join_all(&vec![Membership::default(); count])? {
-            match answer {
-                (MEMBER_ID_REQUIRED, member) => group.members.push(member),
+        // One member first: a new group's first rebalance waits for nobody, every later one for all known members.
+        group.identify(1)?;
+        group.rebalance()?;
+        group.identify(count)?;
+        group.rebalance()?;
+        Ok(group)
+    }
+
+    /// Get ids for the members that have none yet, up to `count`.
+    fn identify(&mut self, count: usize) -> Result<()> {
+        for connection in &mut self.connections[self.members.len()..count] {
+            let answer = connection.call(wire::join(&self.name, "", &subscription(self.round)))?;
+            match wire::read_join(&answer)? {
+                (MEMBER_ID_REQUIRED, member) => self.members.push(member),
                 (code, _) => return Err(Failure::new(format!("JoinGroup without an id answered {code}, not 79"))),
             }
         }
-        group.rebalance()?;
-        Ok(group)
+        Ok(())
     }
 
     /// The group's name.
@@ -53,7 +63,8 @@ impl Group {
         for (connection, member) in self.connections.iter_mut().zip(members) {
             connection.send(wire::join(&self.name, &member.member_id, &subscription))?;
         }
-        self.connections.iter_mut().map(|connection| wire::read_join(&connection.receive()?)).collect()
+        let joining = self.connections.iter_mut().take(members.len());
+        joining.map(|connection| wire::read_join(&connection.receive()?)).collect()
     }
 
     /// One round: everyone joins with a changed subscription, everyone syncs.
@@ -78,7 +89,7 @@ impl Group {
         for (connection, member) in self.connections.iter_mut().zip(&joined) {
             connection.send(wire::sync(&self.name, member, &assignment))?;
         }
-        for connection in &mut self.connections {
+        for connection in self.connections.iter_mut().take(joined.len()) {
             let (code, size) = wire::read_sync(&connection.receive()?)?;
             messages::expect(code, "SyncGroup")?;
             if size != assignment.len() {
