@@ -157,7 +157,7 @@ impl PartitionLog {
             Some(first) if first >= 0 && prepared.max_timestamp >= 0 => prepared.max_timestamp.saturating_sub(first),
             _ => now_ms.saturating_sub(writer.segment_created_ms),
         };
-        if waited_ms > config.segment_ms.saturating_sub(self.roll_jitter_ms(active, config)) {
+        if waited_ms > config.max_segment_ms().saturating_sub(self.roll_jitter_ms(active, config)) {
             return Ok(true);
         }
         let files = &active.files;
@@ -171,7 +171,7 @@ impl PartitionLog {
 
     /// A fixed share of `segment.jitter.ms` for each segment, so that partitions do not roll all at once.
     fn roll_jitter_ms(&self, segment: &Segment, config: &LogConfig) -> i64 {
-        let bound = config.segment_jitter_ms.min(config.segment_ms);
+        let bound = config.segment_jitter_ms.min(config.max_segment_ms());
         if bound <= 0 {
             return 0;
         }

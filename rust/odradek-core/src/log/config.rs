@@ -60,6 +60,14 @@ pub struct LogConfig {
     pub preallocate: bool,
 }
 
+impl LogConfig {
+    /// The longest a segment stays active, ms: records in it can't be compacted, so `max.compaction.lag.ms` bounds it.
+    #[must_use]
+    pub fn max_segment_ms(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+}
+
 impl Default for LogConfig {
     /// Apache Kafka 4.3's defaults.
     fn default() -> Self {

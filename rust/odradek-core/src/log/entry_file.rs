@@ -172,6 +172,12 @@ impl<const N: usize> EntryFile<N> {
         })
     }
 
+    /// Opens the file for good and takes note of its length: soon another one will have its name.
+    pub fn pin(&self, files: &SegmentFiles) -> io::Result<()> {
+        self.handle.pin(files)?;
+        self.count(files).map(drop)
+    }
+
     /// Makes an empty file if there is none.
     pub fn make_file(&self, files: &SegmentFiles) -> io::Result<()> {
         self.handle.get(files, true).map(drop)

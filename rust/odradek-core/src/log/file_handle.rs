@@ -21,13 +21,16 @@ pub struct SegmentFiles {
     pub base_offset: i64,
     /// File system and clock.
     pub log_dir: Arc<LogDir>,
+    /// What follows the names: nothing, or `.cleaned` while the cleaner writes.
+    pub added: &'static str,
 }
 
 impl SegmentFiles {
     /// Path of the file with this suffix.
     #[must_use]
     pub fn path(&self, suffix: &str) -> PathBuf {
-        segment_file(&self.dir, self.base_offset, suffix)
+        let path = segment_file(&self.dir, self.base_offset, suffix);
+        if self.added.is_empty() { path } else { with_added(&path, self.added) }
     }
 }
 
@@ -36,13 +39,14 @@ pub struct FileHandle {
     suffix: &'static str,
     open: Mutex<Option<Arc<dyn LogFile>>>,
     used: AtomicBool,
+    pinned: AtomicBool,
 }
 
 impl FileHandle {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(suffix: &'static str) -> Self {
-        Self { suffix, open: Mutex::new(None), used: AtomicBool::new(false) }
+        Self { suffix, open: Mutex::new(None), used: AtomicBool::new(false), pinned: AtomicBool::new(false) }
     }
 
     /// The open file. A reader that still holds a segment which was just retired finds it under its `.deleted` name.
@@ -67,11 +71,26 @@ impl FileHandle {
         Ok(file)
     }
 
+    /// Opens the file and keeps it open: soon another one will have its name. A missing file stays missing.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn pin(&self, files: &SegmentFiles) -> io::Result<()> {
+        // Before it is opened, so that nobody closes it in between; `release_if_idle` looks under the lock.
+        self.pinned.store(true, Ordering::Relaxed);
+        drop(self.open.lock());
+        match self.get(files, false) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Closes the file unless it was used since the last call; those who hold it keep it.
     pub fn release_if_idle(&self) -> bool {
-        let idle = !self.used.swap(false, Ordering::Relaxed);
+        let mut open = self.open.lock();
+        let idle = !self.used.swap(false, Ordering::Relaxed) && !self.pinned.load(Ordering::Relaxed);
         if idle {
-            *self.open.lock() = None;
+            *open = None;
         }
         idle
     }

@@ -183,12 +183,13 @@ impl PartitionLog {
         self.recovery_point.store(self.log_end_offset(), Ordering::Release);
     }
 
-    /// Closes without writing anything: the folder is about to go.
+    /// Closes without writing anything: the folder is about to go. Waits until the cleaner has let go of it.
     pub(super) fn abandon(&self) {
         self.lock_any().phase = Phase::Closed;
         for segment in self.segments.load().iter() {
             segment.release();
         }
         self.mark_unloaded();
+        drop(self.cleaning.lock());
     }
 }

@@ -1,8 +1,9 @@
 //! The log directory: which partitions are in it, who deletes old data, and how it is closed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use uuid::Uuid;
 
 use super::checkpoint::{self, Offsets};
+use super::cleaner;
 use super::config::LogConfig;
 use super::error::LogError;
 use super::file_names::{DELETE_DIR, PARTITION_METADATA, parse_partition_dir};
@@ -25,6 +27,8 @@ use crate::fs::{FileSystem, LockGuard, random_bytes};
 
 /// How often the background thread looks whether something is due.
 const TICK: Duration = Duration::from_secs(1);
+/// The cleaner rests at least this long, whatever `log.cleaner.backoff.ms` says.
+const LEAST_BACKOFF: Duration = Duration::from_millis(20);
 /// Longest name of a folder.
 const MAX_NAME_BYTES: usize = 255;
 /// More logs than this with something to flush are made durable by one sync of the whole file system at close.
@@ -55,8 +59,8 @@ pub struct LogManagerConfig {
     pub cleaner_dedupe_buffer_bytes: usize,
 }
 
-/// Owns the data directory: its lock, `meta.properties`, checkpoints and one background thread for retention, delayed
-/// deletes, checkpoints and cleaning.
+/// Owns the data directory: its lock, `meta.properties`, checkpoints, one background thread for retention, delayed
+/// deletes and checkpoints, and one for cleaning, which may take long.
 pub struct LogManager {
     config: LogManagerConfig,
     log_dir: Arc<LogDir>,
@@ -70,7 +74,7 @@ pub struct LogManager {
     warnings: Mutex<Vec<String>>,
     lock: Mutex<Option<LockGuard>>,
     closing: Arc<(Mutex<bool>, Condvar)>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Schedule {
@@ -80,7 +84,7 @@ struct Schedule {
 
 impl LogManager {
     /// Locks the directory, reads `meta.properties`, the checkpoints and the clean-shutdown marker. Opens no segment.
-    /// Starts the background thread.
+    /// Starts the background threads.
     ///
     /// # Errors
     /// [`LogError::Locked`], [`LogError::Corrupt`] for a `meta.properties` that is damaged or another node's or
@@ -91,12 +95,25 @@ impl LogManager {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, LogError> {
         let manager = Self::open_without_thread(config, fs, clock)?;
-        let weak = Arc::downgrade(&manager);
-        let closing = Arc::clone(&manager.closing);
-        let spawned = thread::Builder::new().name("odradek-log".to_owned()).spawn(move || background(&weak, &closing));
-        let handle = spawned.map_err(|source| io_error("start the thread of", &manager.log_dir.path, source))?;
-        *manager.thread.lock() = Some(handle);
+        manager.spawn("odradek-log", TICK, Self::tick)?;
+        if manager.config.cleaner_enable {
+            let backoff = Duration::from_millis(manager.config.cleaner_backoff_ms.max(0).cast_unsigned());
+            manager.spawn("odradek-cleaner", backoff.max(LEAST_BACKOFF), |manager| {
+                manager.clean();
+            })?;
+        }
         Ok(manager)
+    }
+
+    /// Starts a thread that does `work` again and again, with a rest before each time, until the manager goes.
+    fn spawn(self: &Arc<Self>, name: &str, rest: Duration, work: fn(&Self)) -> Result<(), LogError> {
+        let weak = Arc::downgrade(self);
+        let closing = Arc::clone(&self.closing);
+        let spawned =
+            thread::Builder::new().name(name.to_owned()).spawn(move || background(&weak, &closing, rest, work));
+        let handle = spawned.map_err(|source| io_error("start the thread of", &self.log_dir.path, source))?;
+        self.threads.lock().push(handle);
+        Ok(())
     }
 
     /// As [`Self::open`], but background work happens only when [`Self::tick`] is called (tests, offline tools).
@@ -129,7 +146,7 @@ impl LogManager {
             warnings: Mutex::default(),
             lock: Mutex::new(Some(started.lock)),
             closing: Arc::default(),
-            thread: Mutex::new(None),
+            threads: Mutex::default(),
         }))
     }
 
@@ -288,6 +305,50 @@ impl LogManager {
         }
     }
 
+    /// Compacts logs, each time the one with the greatest dirty ratio, until none needs it; returns the number of passes.
+    /// The cleaner's thread calls it, tests too. No effect without `log.cleaner.enable`.
+    pub fn clean(&self) -> usize {
+        let mut passes = 0;
+        let mut set_aside = HashSet::new();
+        let stop = || *self.closing.0.lock();
+        while self.config.cleaner_enable && !stop() && self.log_dir.offline_reason().is_none() {
+            let Some(dirty) = self.dirtiest(&set_aside) else { break };
+            match cleaner::clean(&dirty, self.config.cleaner_dedupe_buffer_bytes, &stop) {
+                Ok(true) => {
+                    passes += 1;
+                    if let Err(error) = self.write_checkpoints() {
+                        self.warn(error.to_string());
+                    }
+                }
+                // It changed under the cleaner's hands: another time.
+                Ok(false) | Err(LogError::Closed(_)) => {
+                    set_aside.insert(dirty.log.topic_partition().clone());
+                }
+                Err(error) => self.give_up_cleaning(&dirty.log, &error),
+            }
+        }
+        passes
+    }
+
+    fn dirtiest(&self, set_aside: &HashSet<TopicPartition>) -> Option<cleaner::Dirty> {
+        let now_ms = self.log_dir.clock.now_ms();
+        let mut found: Option<cleaner::Dirty> = None;
+        for log in self.logs().iter().filter(|log| !set_aside.contains(log.topic_partition())) {
+            match cleaner::assess(log, now_ms) {
+                Ok(Some(dirty)) if found.as_ref().is_none_or(|found| found.ratio < dirty.ratio) => found = Some(dirty),
+                Ok(_) | Err(LogError::Closed(_)) => {}
+                Err(error) => self.give_up_cleaning(log, &error),
+            }
+        }
+        found
+    }
+
+    /// A log that can't be read is left as it is until the next start, so that others get their turn.
+    fn give_up_cleaning(&self, log: &PartitionLog, error: &LogError) {
+        log.uncleanable.store(true, Ordering::Release);
+        self.warn(format!("{} is not compacted any more: {error}", log.topic_partition()));
+    }
+
     fn due(&self, now_ms: i64) -> (bool, bool) {
         let mut schedule = self.schedule.lock();
         let retention = now_ms >= schedule.retention_ms;
@@ -326,17 +387,23 @@ impl LogManager {
         self.log_dir.offline_reason().map(str::to_owned)
     }
 
-    /// Writes recovery points, log starts and high watermarks, each file only if it has changed.
+    /// Writes recovery points, log starts, high watermarks and how far logs are compacted, each file only if it has changed.
     ///
     /// # Errors
     /// I/O errors, which take the directory offline.
     pub fn write_checkpoints(&self) -> Result<(), LogError> {
+        // Held from the start: of two threads that write, the later one writes the later offsets.
+        let mut written = self.written.lock();
         let (mut recovery, mut starts, mut high_watermarks) = (Offsets::new(), Offsets::new(), Offsets::new());
+        let mut cleaned = Offsets::new();
         let mut offsets = self.known.lock().clone();
         offsets.extend(self.logs.read().iter().map(|(tp, log)| (tp.clone(), log.known_offsets())));
         for (tp, known) in offsets {
             if known.log_start > 0 {
                 starts.insert(tp.clone(), known.log_start);
+            }
+            if known.cleaned > 0 {
+                cleaned.insert(tp.clone(), known.cleaned);
             }
             if let Some(recovery_point) = known.recovery_point {
                 recovery.insert(tp.clone(), recovery_point);
@@ -347,8 +414,8 @@ impl LogManager {
             (checkpoint::LOG_START, starts),
             (checkpoint::RECOVERY_POINT, recovery),
             (checkpoint::HIGH_WATERMARK, high_watermarks),
+            (checkpoint::CLEANER, cleaned),
         ];
-        let mut written = self.written.lock();
         for (name, offsets) in files {
             let text = checkpoint::encode_offsets(&offsets);
             if written.get(name) != Some(&text) {
@@ -365,7 +432,7 @@ impl LogManager {
     /// # Errors
     /// The first log or file that could not be written; the marker is left out then, so the next start repairs.
     pub fn close(&self) -> Result<(), LogError> {
-        self.stop_thread();
+        self.stop_threads();
         let Some(lock) = self.lock.lock().take() else { return Ok(()) };
         let result = self.close_logs();
         drop(lock);
@@ -394,13 +461,12 @@ impl LogManager {
         self.log_dir.changed("write", &path, result)
     }
 
-    fn stop_thread(&self) {
+    fn stop_threads(&self) {
         let (closing, wake) = &*self.closing;
         *closing.lock() = true;
         wake.notify_all();
-        if let Some(handle) = self.thread.lock().take()
-            && handle.thread().id() != thread::current().id()
-        {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for handle in threads.into_iter().filter(|handle| handle.thread().id() != thread::current().id()) {
             let _ = handle.join();
         }
     }
@@ -408,23 +474,23 @@ impl LogManager {
 
 impl Drop for LogManager {
     fn drop(&mut self) {
-        // Without close(), the directory stays marked as unclean; only the thread has to end.
-        self.stop_thread();
+        // Without close(), the directory stays marked as unclean; only the threads have to end.
+        self.stop_threads();
     }
 }
 
-fn background(manager: &Weak<LogManager>, closing: &(Mutex<bool>, Condvar)) {
+fn background(manager: &Weak<LogManager>, closing: &(Mutex<bool>, Condvar), rest: Duration, work: fn(&LogManager)) {
     loop {
         {
             let mut stop = closing.0.lock();
             if !*stop {
-                let _ = closing.1.wait_for(&mut stop, TICK);
+                let _ = closing.1.wait_for(&mut stop, rest);
             }
             if *stop {
                 return;
             }
         }
         let Some(manager) = manager.upgrade() else { return };
-        manager.tick();
+        work(&manager);
     }
 }

@@ -46,6 +46,8 @@ pub struct KnownOffsets {
     pub log_start: i64,
     /// Its high watermark.
     pub high_watermark: i64,
+    /// Up to where it is compacted.
+    pub cleaned: i64,
 }
 
 /// The segments of one partition. Appends are serialised by a lock of this partition's own; reads and the offset
@@ -62,6 +64,12 @@ pub struct PartitionLog {
     pub(super) end_offset: AtomicI64,
     pub(super) first_unstable: AtomicI64,
     pub(super) recovery_point: AtomicI64,
+    /// Up to where the cleaner has come; records from there on may repeat a key.
+    pub(super) cleaned: AtomicI64,
+    /// The cleaner met damage in it, and leaves it alone until the next start.
+    pub(super) uncleanable: AtomicBool,
+    /// Held while the cleaner works on it, so that its folder does not go away meanwhile.
+    pub(super) cleaning: Mutex<()>,
     loaded: AtomicBool,
     writer: Mutex<Writer>,
 }
@@ -120,6 +128,9 @@ impl PartitionLog {
             end_offset: AtomicI64::new(end),
             first_unstable: AtomicI64::new(STABLE),
             recovery_point: AtomicI64::new(known.recovery_point.unwrap_or(0)),
+            cleaned: AtomicI64::new(known.cleaned),
+            uncleanable: AtomicBool::new(false),
+            cleaning: Mutex::new(()),
             loaded: AtomicBool::new(false),
             writer: Mutex::new(Writer {
                 phase: Phase::Unloaded(origin),
@@ -165,7 +176,7 @@ impl PartitionLog {
     }
 
     pub(super) fn segment_files(&self, base_offset: i64) -> SegmentFiles {
-        SegmentFiles { dir: Arc::clone(&self.dir), base_offset, log_dir: Arc::clone(&self.log_dir) }
+        SegmentFiles { dir: Arc::clone(&self.dir), base_offset, log_dir: Arc::clone(&self.log_dir), added: "" }
     }
 
     pub(super) fn is_loaded(&self) -> bool {
@@ -281,6 +292,7 @@ impl PartitionLog {
             recovery_point: Some(self.recovery_point.load(Ordering::Acquire)),
             log_start: self.log_start.load(Ordering::Acquire),
             high_watermark: self.high_watermark(),
+            cleaned: self.cleaned.load(Ordering::Acquire),
         }
     }
 

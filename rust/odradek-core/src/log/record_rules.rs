@@ -17,7 +17,7 @@ use crate::record::reader::{Records, payload};
 
 /// Most bytes one batch may have after decompression where its records must be held in memory (another codec, a lookup
 /// by time). Checks stream and have no need of a bound.
-const MAX_PAYLOAD_BYTES: usize = 1 << 30;
+pub(super) const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
 /// Checks what the topic demands of single records and puts the batch into the topic's codec.
 ///

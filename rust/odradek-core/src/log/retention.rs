@@ -4,6 +4,7 @@
 //! greatest timestamp, by total size, by the log start offset. The active segment is rolled first if all is expired.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -59,7 +60,7 @@ impl PartitionLog {
                 let limit = config.retention_bytes.cast_unsigned();
                 let mut excess = self.size_bytes().saturating_sub(limit);
                 gone += self.delete_oldest_while(&mut writer, |segment| {
-                    let goes = excess >= segment.len() && !segment.is_empty();
+                    let goes = excess >= segment.len();
                     excess -= if goes { segment.len() } else { 0 };
                     Ok(goes)
                 })?;
@@ -139,6 +140,10 @@ impl PartitionLog {
 
 /// The time from which a segment's age counts: its greatest timestamp, or when its file was last changed.
 fn segment_age_reference(segment: &Segment, interval: u64) -> Result<i64, LogError> {
+    if segment.is_empty() {
+        // Compaction left nothing in it.
+        return Ok(i64::MIN);
+    }
     let greatest = segment.greatest_timestamp(interval)?.timestamp_ms;
     if greatest >= 0 {
         return Ok(greatest);
@@ -149,9 +154,22 @@ fn segment_age_reference(segment: &Segment, interval: u64) -> Result<i64, LogErr
 
 /// Renames a segment's files out of the way and has them removed later. Readers that hold it go on reading.
 pub(super) fn retire_files(log_dir: &LogDir, segment: &Segment, delay_ms: i64) -> Result<(), LogError> {
-    let base = segment.base_offset();
-    let snapshot = segment_file(&segment.files.dir, base, SNAPSHOT);
-    for path in SEGMENT_SUFFIXES.map(|suffix| segment.files.path(suffix)).into_iter().chain([snapshot]) {
+    let snapshot = segment_file(&segment.files.dir, segment.base_offset(), SNAPSHOT);
+    retire_paths(log_dir, segment_paths(segment).into_iter().chain([snapshot]), delay_ms)
+}
+
+/// The log file and the indexes of a segment.
+pub(super) fn segment_paths(segment: &Segment) -> [PathBuf; 4] {
+    SEGMENT_SUFFIXES.map(|suffix| segment.files.path(suffix))
+}
+
+/// Renames files out of the way and has them removed later; those that are not there are no error.
+pub(super) fn retire_paths(
+    log_dir: &LogDir,
+    paths: impl IntoIterator<Item = PathBuf>,
+    delay_ms: i64,
+) -> Result<(), LogError> {
+    for path in paths {
         let away = with_added(&path, DELETED);
         match log_dir.fs.rename(&path, &away) {
             Ok(()) => log_dir.remove_later(away, false, delay_ms),

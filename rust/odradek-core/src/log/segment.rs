@@ -292,6 +292,18 @@ impl Segment {
         Ok(())
     }
 
+    /// Opens all files for good: they are about to be renamed, and others get their names. Readers that hold this
+    /// segment go on with what it was.
+    pub(super) fn pin(&self, index_interval_bytes: u64) -> Result<(), LogError> {
+        self.prepare(index_interval_bytes)?;
+        let files = &self.files;
+        self.log.pin(files).map_err(|source| self.error("open", source))?;
+        for result in [self.offsets.entries.pin(files), self.times.entries.pin(files), self.txns.pin(files)] {
+            result.map_err(|source| self.error("open the indexes of", source))?;
+        }
+        Ok(())
+    }
+
     /// Closes the log file now.
     pub fn release(&self) {
         self.log.release();

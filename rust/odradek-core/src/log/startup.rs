@@ -88,7 +88,7 @@ fn random_id() -> Result<String, LogError> {
     }
 }
 
-/// The three checkpoints together, for partitions that have a recovery point. Damaged or missing files count as empty.
+/// The four checkpoints together, for partitions that have a recovery point. Damaged or missing files count as empty.
 fn known_offsets(dir: &Path, fs: &dyn FileSystem) -> Result<HashMap<TopicPartition, KnownOffsets>, LogError> {
     let read = |name: &str| -> Result<Offsets, LogError> {
         let path = dir.join(name);
@@ -102,6 +102,7 @@ fn known_offsets(dir: &Path, fs: &dyn FileSystem) -> Result<HashMap<TopicPartiti
     let recovery = read(checkpoint::RECOVERY_POINT)?;
     let starts = read(checkpoint::LOG_START)?;
     let high_watermarks = read(checkpoint::HIGH_WATERMARK)?;
+    let cleaned = read(checkpoint::CLEANER)?;
     let names = recovery.keys().chain(starts.keys()).chain(high_watermarks.keys());
     for tp in names {
         let offset = |offsets: &Offsets| offsets.get(tp).copied();
@@ -109,6 +110,7 @@ fn known_offsets(dir: &Path, fs: &dyn FileSystem) -> Result<HashMap<TopicPartiti
             recovery_point: offset(&recovery),
             log_start: offset(&starts).unwrap_or(0),
             high_watermark: offset(&high_watermarks).unwrap_or(0),
+            cleaned: offset(&cleaned).unwrap_or(0),
         });
     }
     Ok(known)

@@ -37,6 +37,7 @@ impl PartitionLog {
         self.end_offset.store(end_offset, Ordering::Release);
         self.high_watermark.fetch_min(end_offset, Ordering::AcqRel);
         self.recovery_point.fetch_min(end_offset, Ordering::AcqRel);
+        self.cleaned.fetch_min(end_offset, Ordering::AcqRel);
         writer.epochs_dirty |= self.epochs.write().truncate_from_end(end_offset);
         self.write_epochs(&mut writer, true)?;
         loader::reload_producers(self, &mut writer)

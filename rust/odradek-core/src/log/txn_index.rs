@@ -117,6 +117,11 @@ impl TxnIndex {
         if self.is_present() { self.entries.sync(files) } else { Ok(()) }
     }
 
+    /// Opens the file for good, if there is one.
+    pub fn pin(&self, files: &SegmentFiles) -> io::Result<()> {
+        if self.is_present() { self.entries.pin(files) } else { Ok(()) }
+    }
+
     /// Gives up memory and descriptor when unused.
     pub fn release_if_idle(&self, files: &SegmentFiles) -> io::Result<()> {
         self.entries.release_if_idle(files)

@@ -44,6 +44,8 @@ pub const LOG_APPEND_TIME: i16 = 0x08;
 pub const TRANSACTIONAL: i16 = 0x10;
 /// Attribute bit: control batch.
 pub const CONTROL: i16 = 0x20;
+/// Attribute bit: the base timestamp is the time from which tombstones and markers of the batch may go (KIP-534).
+pub const DELETE_HORIZON: i16 = 0x40;
 
 /// What is wrong with a batch.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -249,6 +251,12 @@ impl BatchHeader {
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// When the cleaner may drop the batch's tombstones and its marker, ms; `None` before it first came by.
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// True for a transaction marker or another control batch.

@@ -1,6 +1,8 @@
 //! Batches from records, and a batch in another codec.
 
-use super::batch::{self, BatchError, BatchHeader, CODEC_MASK, CONTROL, HEADER_BYTES, LOG_APPEND_TIME, TRANSACTIONAL};
+use super::batch::{
+    self, BatchError, BatchHeader, CODEC_MASK, CONTROL, DELETE_HORIZON, HEADER_BYTES, LOG_APPEND_TIME, TRANSACTIONAL,
+};
 use super::reader::{Header, payload};
 use crate::compress::Compression;
 use crate::wire::primitives::{put_varint, put_varlong, varint_len, varlong_len};
@@ -28,6 +30,12 @@ pub struct BatchOptions {
     pub producer_epoch: i16,
     /// Sequence number of the first record; -1 without idempotence.
     pub base_sequence: i32,
+    /// Last offset less the base offset, where compaction took the last record; `None` = the last record's.
+    pub last_offset_delta: Option<i32>,
+    /// Greatest timestamp in ms, where it is not the records' own (LogAppendTime); `None` = the records'.
+    pub max_timestamp: Option<i64>,
+    /// Time from which tombstones and markers may go, ms; it takes the place of the base timestamp (KIP-534).
+    pub delete_horizon_ms: Option<i64>,
 }
 
 impl Default for BatchOptions {
@@ -43,6 +51,9 @@ impl Default for BatchOptions {
             producer_id: -1,
             producer_epoch: -1,
             base_sequence: -1,
+            last_offset_delta: None,
+            max_timestamp: None,
+            delete_horizon_ms: None,
         }
     }
 }
@@ -135,7 +146,8 @@ impl BatchBuilder {
         if offset_delta <= self.last_offset_delta {
             return Err(BatchError::InvalidRecord("its offset is not past the one before"));
         }
-        let base_timestamp = if self.count == 0 { timestamp_ms } else { self.base_timestamp };
+        let first_timestamp = self.options.delete_horizon_ms.unwrap_or(timestamp_ms);
+        let base_timestamp = if self.count == 0 { first_timestamp } else { self.base_timestamp };
         let timestamp_delta = timestamp_ms
             .checked_sub(base_timestamp)
             .ok_or(BatchError::InvalidRecord("the timestamps of a batch are further apart than 64 bits hold"))?;
@@ -186,6 +198,7 @@ impl BatchBuilder {
             (options.log_append_time, LOG_APPEND_TIME),
             (options.transactional, TRANSACTIONAL),
             (options.control, CONTROL),
+            (options.delete_horizon_ms.is_some(), DELETE_HORIZON),
         ] {
             attributes |= if set { bit } else { 0 };
         }
@@ -196,9 +209,9 @@ impl BatchBuilder {
             magic: batch::MAGIC_V2,
             crc: 0,
             attributes,
-            last_offset_delta: self.last_offset_delta,
+            last_offset_delta: options.last_offset_delta.unwrap_or(0).max(self.last_offset_delta),
             base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
+            max_timestamp: options.max_timestamp.unwrap_or(self.max_timestamp),
             producer_id: options.producer_id,
             producer_epoch: options.producer_epoch,
             base_sequence: options.base_sequence,
@@ -208,6 +221,17 @@ impl BatchBuilder {
         batch::seal(&mut self.bytes)?;
         Ok(self.bytes)
     }
+}
+
+/// The batch without its records: what compaction leaves of the last batch of a producer, whose sequence must survive.
+///
+/// # Errors
+/// None in practice: the batch is a header alone.
+pub fn without_records(header: &BatchHeader) -> Result<Vec<u8>, BatchError> {
+    let attributes = header.attributes & !(CODEC_MASK | DELETE_HORIZON);
+    let mut out = BatchHeader { attributes, base_timestamp: -1, record_count: 0, ..*header }.encode().to_vec();
+    batch::seal(&mut out)?;
+    Ok(out)
 }
 
 /// The same batch with its records in another codec; everything else in the header stays.

@@ -1,6 +1,8 @@
 //! What the storage tests share: a data directory with a manual clock, and batches to append.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod keyed;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
