@@ -171,6 +171,7 @@ fn encode_batch<'py>(
         producer_id,
         producer_epoch,
         base_sequence,
+        ..BatchOptions::default()
     });
     for record in records.try_iter()? {
         push(&mut builder, &record?)?;
