@@ -305,3 +305,34 @@ fn the_cleaner_checkpoint_says_how_far_it_came_and_is_believed_after_a_restart()
     }
     assert_eq!(clean(&dir), 1, "after a truncation the checkpoint does not hide what is new");
 }
+
+#[test]
+fn readers_that_go_through_the_log_while_segments_are_replaced_see_whole_batches_in_order() {
+    let dir = Dir::new();
+    let log = dir.host(0, LogConfig { file_delete_delay_ms: 0, ..compacted() });
+    write_rounds(&log, 5);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut rounds = 0;
+                    while !done.load(std::sync::atomic::Ordering::Acquire) || rounds == 0 {
+                        // A state made of the whole log always has every key: each has a record at every moment.
+                        assert_eq!(state(&log).len(), 10);
+                        rounds += 1;
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..40 {
+            write_rounds(&log, 2);
+            clean(&dir);
+            dir.clock.advance(300_000);
+            dir.manager().tick();
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert_eq!(dir.manager().offline_reason(), None);
+}

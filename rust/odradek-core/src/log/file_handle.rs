@@ -100,3 +100,30 @@ impl FileHandle {
         *self.open.lock() = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::fs::{DiskFileSystem, FileSystem};
+
+    #[test]
+    fn a_pinned_file_stays_the_one_it_was_when_another_gets_its_name() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let fs = Arc::new(DiskFileSystem);
+        let log_dir = LogDir::new(temp.path().to_path_buf(), fs.clone(), Arc::new(ManualClock::at(0)), 0);
+        let files = SegmentFiles { dir: temp.path().into(), base_offset: 0, log_dir: Arc::new(log_dir), added: "" };
+        let (pinned, idle) = (FileHandle::new("log"), FileHandle::new("log"));
+        pinned.get(&files, true).and_then(|file| file.write_all_at(b"old", 0)).expect("written");
+        idle.get(&files, false).expect("open");
+        pinned.pin(&files).expect("pinned");
+        for handle in [&pinned, &idle] {
+            handle.release_if_idle();
+            handle.release_if_idle();
+        }
+        fs.rename(&files.path("log"), &with_added(&files.path("log"), DELETED)).expect("renamed");
+        fs.open(&files.path("log"), true).and_then(|file| file.write_all_at(b"renewed", 0)).expect("written");
+        let len = |handle: &FileHandle| handle.get(&files, false).and_then(|file| file.len()).expect("its length");
+        assert_eq!((len(&pinned), len(&idle)), (3, 7));
+    }
+}
