@@ -4,9 +4,11 @@
 `python group_members.py BOOTSTRAP GROUP TOPIC` prints a line once it owns something.
 """
 
+import queue
 import sys
 import threading
 import time
+from concurrent.futures import Future
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -99,7 +101,7 @@ class KafkaPython:
             heartbeat_interval_ms=500,
             **config,
         )
-        self._turn = threading.Lock()
+        self._asked = queue.SimpleQueue()
         self._polled = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._poll_on, daemon=True)
@@ -107,10 +109,21 @@ class KafkaPython:
 
     def _poll_on(self):
         while not self._over:
-            with self._turn:
-                for records in self._consumer.poll(timeout_ms=1_000, max_records=1_000).values():
-                    self.values += [record.value for record in records]
+            while not self._asked.empty():
+                answer, question = self._asked.get()
+                try:
+                    answer.set_result(question())
+                except Exception as error:  # noqa: BLE001  handed to whoever asked
+                    answer.set_exception(error)
+            for records in self._consumer.poll(timeout_ms=1_000, max_records=1_000).values():
+                self.values += [record.value for record in records]
             self._polled.set()
+
+    def _ask(self, question):
+        """Have the polling thread call `question` between two polls; a lock would never be free for long enough."""
+        answer = Future()
+        self._asked.put((answer, question))
+        return answer.result()
 
     def poll(self):
         """Wait a moment for the thread to have polled."""
@@ -121,14 +134,12 @@ class KafkaPython:
         return [one.partition for one in self._consumer.assignment()]
 
     def commit(self):
-        with self._turn:
-            self._consumer.commit()
+        self._ask(self._consumer.commit)
 
     def committed(self, topic, partitions):
         from kafka import TopicPartition as Named
 
-        with self._turn:
-            return [self._consumer.committed(Named(topic, partition)) for partition in range(partitions)]
+        return self._ask(lambda: [self._consumer.committed(Named(topic, index)) for index in range(partitions)])
 
     def close(self):
         self._over = True
