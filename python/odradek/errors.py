@@ -4,7 +4,9 @@
       KafkaError            answered by a broker; .code, .retriable, .refreshes_metadata
         RetriableError      mix-in: the same request may succeed later
         FatalError          mix-in: it won't
-      ClientError           TimeoutError, NoBrokersAvailableError
+      ClientError           TimeoutError, NoBrokersAvailableError, BufferFullError, SerializationError, CommitFailedError,
+                            MaxPollExceededError, NoOffsetForPartitionError, RecordTooLargeError, ClosedError, ForkedError,
+                            DisconnectedError (also RetriableError)
       ProtocolError         LocalProtocolError (we built it wrong), RemoteProtocolError (the peer did)
       StorageError          CorruptBatchError, LogDirOfflineError, DataDirLockedError
       ConfigError           names the option, the value and what is allowed
@@ -374,6 +376,56 @@ class TimeoutError(ClientError):  # noqa: A001  the name users expect beside asy
 
 class NoBrokersAvailableError(ClientError):
     """None of the bootstrap servers answered; the message lists each with its reason."""
+
+
+class DisconnectedError(ClientError, RetriableError):
+    """The connection ended before the answer came; the request may or may not have been carried out."""
+
+
+class BufferFullError(ClientError):
+    """`buffer_memory` stayed full for `max_block_ms`: the broker takes records more slowly than they are sent."""
+
+
+class RecordTooLargeError(ClientError):
+    """A record is larger than `max_request_size` or `buffer_memory` allow; it was not sent."""
+
+
+class SerializationError(ClientError):
+    """A serializer or deserializer failed; when reading, names the record, which can be skipped.
+
+    Attributes:
+        topic: of the record.
+        partition: of the record; None when writing.
+        offset: of the record; None when writing. `consumer.seek(TopicPartition(topic, partition), offset + 1)` skips it.
+    """
+
+    def __init__(
+        self, message: str, *, topic: str | None = None, partition: int | None = None, offset: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+
+class CommitFailedError(ClientError):
+    """The offsets were not committed: the group has given the partitions to another member meanwhile."""
+
+
+class MaxPollExceededError(ClientError):
+    """The time between two polls was longer than `max_poll_interval_ms`; the group has taken the partitions away."""
+
+
+class NoOffsetForPartitionError(ClientError):
+    """There is no committed offset and `auto_offset_reset` is `none`."""
+
+
+class ClosedError(ClientError):
+    """The client has been closed."""
+
+
+class ForkedError(ClientError):
+    """The client was made before a fork and used in the child. Make a new one after the fork."""
 
 
 class ProtocolError(OdradekError):

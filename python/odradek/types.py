@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["OffsetAndMetadata", "TopicPartition"]
+__all__ = ["OffsetAndMetadata", "OffsetAndTimestamp", "RecordMetadata", "TopicPartition"]
 
 
 class TopicPartition(NamedTuple):
@@ -18,3 +18,20 @@ class OffsetAndMetadata(NamedTuple):
     offset: int
     metadata: str = ""
     leader_epoch: int = -1
+
+
+class OffsetAndTimestamp(NamedTuple):
+    """The first offset whose record is not older than a time asked for, and that record's time in ms."""
+
+    offset: int
+    timestamp_ms: int
+    leader_epoch: int = -1
+
+
+class RecordMetadata(NamedTuple):
+    """Where a record was written. `offset` is -1 with acks=0: nobody answered; `timestamp_ms` is the one stored."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
