@@ -1,13 +1,14 @@
 //! The closed loop: every connection keeps its number of requests in flight until time or volume is up.
 //!
 //! One connection with one request in flight is driven blocking, the way a thread of its own would; everything else by
-//! one edge-triggered poll. Warm-up traffic is checked like the rest but not counted. With `rate` (one connection) requests
-//! start on a schedule, and a late one is timed from when it was due.
+//! one edge-triggered poll. Warm-up traffic is checked like the rest but not counted. With `--rate` requests start on a
+//! schedule, and a late one is timed from when it was due: one connection here, several in `paced`.
 
 use crate::args::Args;
 use crate::connection::Connection;
 use crate::failure::{Failure, Result};
 use crate::histogram::Histogram;
+use crate::paced;
 use crate::report::Report;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -76,10 +77,15 @@ impl Limits {
     pub fn seconds(&self) -> Duration {
         self.seconds
     }
+
+    /// Time from one request's start to the next one's; `None` = as fast as answers come.
+    pub fn period(&self) -> Option<Duration> {
+        self.period
+    }
 }
 
 /// Counts what is answered after the warm-up.
-struct Meter {
+pub struct Meter {
     counting_since: Option<Instant>,
     counts_from: Instant,
     ends: Instant,
@@ -92,7 +98,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(limits: &Limits) -> Self {
+    /// Begin the warm-up.
+    pub fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         Self {
             counting_since: None,
@@ -107,7 +114,8 @@ impl Meter {
         }
     }
 
-    fn count(&mut self, answer: &Answer, started: Instant) {
+    /// Count an answer to a request that started (or was due) at `started`.
+    pub fn count(&mut self, answer: &Answer, started: Instant) {
         let now = Instant::now();
         self.last = now;
         if self.counting_since.is_none() {
@@ -122,11 +130,16 @@ impl Meter {
         self.latency.record(u64::try_from((now - started).as_nanos()).unwrap_or(u64::MAX));
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    /// Whether time or volume is up.
+    pub fn is_over(&self, now: Instant) -> bool {
         now >= self.ends || self.bytes >= self.bytes_wanted
     }
 
-    fn report(&self) -> Result<Report> {
+    /// Rates and latencies.
+    ///
+    /// # Errors
+    /// Too little was answered after the warm-up.
+    pub fn report(&self) -> Result<Report> {
         let since = self.counting_since.ok_or_else(|| Failure::new("nothing was answered after the warm-up"))?;
         if self.requests == 0 {
             return Err(Failure::new("only one request was answered after the warm-up"));
@@ -154,10 +167,27 @@ pub fn run(connections: &mut [Connection], limits: &Limits, traffic: &mut impl T
     if connections.len() == 1 && limits.in_flight == 1 {
         return run_blocking(&mut connections[0], limits, traffic);
     }
-    if limits.period.is_some() {
-        return Err(Failure::new("--rate is for one connection with one request in flight"));
+    if let Some(period) = limits.period {
+        if limits.in_flight != 1 {
+            return Err(Failure::new("--rate is for connections with one request in flight"));
+        }
+        return paced::run(connections, limits, period, traffic);
     }
     run_polled(connections, limits, traffic)
+}
+
+/// Make the connections non-blocking and watch them for answers and for room to write.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn register(connections: &[Connection]) -> Result<Poll> {
+    let poll = Poll::new()?;
+    for (index, connection) in connections.iter().enumerate() {
+        connection.stream().set_nonblocking(true)?;
+        let fd = connection.stream().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&fd), Token(index), Interest::READABLE | Interest::WRITABLE)?;
+    }
+    Ok(poll)
 }
 
 fn run_blocking(connection: &mut Connection, limits: &Limits, traffic: &mut impl Traffic) -> Result<Report> {
@@ -191,12 +221,7 @@ fn run_blocking(connection: &mut Connection, limits: &Limits, traffic: &mut impl
 }
 
 fn run_polled(connections: &mut [Connection], limits: &Limits, traffic: &mut impl Traffic) -> Result<Report> {
-    let mut poll = Poll::new()?;
-    for (index, connection) in connections.iter().enumerate() {
-        connection.stream().set_nonblocking(true)?;
-        let fd = connection.stream().as_raw_fd();
-        poll.registry().register(&mut SourceFd(&fd), Token(index), Interest::READABLE | Interest::WRITABLE)?;
-    }
+    let mut poll = register(connections)?;
     let mut events = Events::with_capacity(connections.len().max(64));
     let mut meter = Meter::new(limits);
     while !meter.is_over(Instant::now()) {

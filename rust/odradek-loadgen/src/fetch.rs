@@ -1,4 +1,5 @@
-//! `fetch`: read logs from their start, over and over, each connection its own partitions.
+//! `fetch`: read logs from their start, over and over, each connection its own partitions; or (`--scatter yes`) from
+//! offsets drawn evenly from the whole log, each of which the broker has to find.
 
 use crate::args::Args;
 use crate::batch;
@@ -18,6 +19,15 @@ struct Cursor {
 struct Fetch {
     cursors: Vec<Cursor>,
     verify_crc: bool,
+    scatter: Option<u64>,
+}
+
+/// A number in `0..end` from the state of an xorshift generator.
+fn draw(state: &mut u64, end: i64) -> i64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 1) as i64 % end.max(1)
 }
 
 impl Traffic for Fetch {
@@ -34,6 +44,7 @@ impl Traffic for Fetch {
     fn check(&mut self, connection: usize, body: &[u8]) -> Result<Answer> {
         let cursor = &mut self.cursors[connection];
         let verify_crc = self.verify_crc;
+        let scatter = &mut self.scatter;
         let mut answer = Answer { bytes: 0, records: 0 };
         let mut answered = 0;
         messages::read_fetch(body, |partition, error, high_watermark, records| {
@@ -46,7 +57,11 @@ impl Traffic for Fetch {
             answered += 1;
             answer.bytes += walk.bytes as u64;
             answer.records += walk.records;
-            *offset = if walk.next_offset >= high_watermark { 0 } else { walk.next_offset };
+            *offset = match scatter {
+                Some(state) => draw(state, high_watermark),
+                None if walk.next_offset >= high_watermark => 0,
+                None => walk.next_offset,
+            };
             Ok(())
         })?;
         if answered != cursor.offsets.len() {
@@ -83,7 +98,22 @@ pub fn run(args: &Args) -> Result<String> {
         Ok(Cursor { template, first, offsets_at, offsets: vec![0; each] })
     });
     let verify_crc = args.or("verify-crc", "no".to_owned())? == "yes";
-    let mut traffic = Fetch { cursors: cursors.collect::<Result<Vec<_>>>()?, verify_crc };
+    let scatter = (args.or("scatter", "no".to_owned())? == "yes").then_some(0x9e37_79b9_7f4a_7c15);
+    let mut traffic = Fetch { cursors: cursors.collect::<Result<Vec<_>>>()?, verify_crc, scatter };
     let mut open = (0..connections).map(|_| Connection::open(&address)).collect::<Result<Vec<_>>>()?;
     Ok(driver::run(&mut open, &limits, &mut traffic)?.line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scattered_offsets_stay_in_the_log_and_reach_all_its_quarters() {
+        let mut state = 1;
+        let drawn: Vec<i64> = (0..1000).map(|_| draw(&mut state, 400)).collect();
+        assert!(drawn.iter().all(|offset| (0..400).contains(offset)));
+        assert!((0..4).all(|quarter| drawn.iter().any(|offset| offset / 100 == quarter)));
+        assert_eq!(draw(&mut state, 0), 0);
+    }
 }

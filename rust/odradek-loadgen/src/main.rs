@@ -5,7 +5,7 @@
 //! thread, one JSON line on standard output; exit code 1 with a sentence on standard error when anything was wrong.
 //!
 //! Module map: `wire` and `batch` are bytes; `messages` and `group_messages` are the requests; `connection` and `driver`
-//! are the closed loop; `produce`, `fetch`, `storm`, `rejoin`, `writable` and `idle` are the commands. Read `driver` first.
+//! are the closed loop, `paced` the open one; `produce`, `fetch`, `storm`, `rejoin`, `writable` and `idle` are the commands. Read `driver` first.
 
 mod args;
 mod batch;
@@ -18,6 +18,7 @@ mod histogram;
 mod idle;
 mod members;
 mod messages;
+mod paced;
 mod produce;
 mod rejoin;
 mod report;
@@ -35,13 +36,14 @@ commands and their options (defaults in brackets):
   produce   --topic T --partitions [1] --connections [1] --in-flight [1] --records [1] a batch of --record-bytes [100]
             --acks [1], and the limits below; connection c writes to partitions c, c + connections, ...
   fetch     --topic T --partitions [1] --connections [1] --max-bytes [1048576] a partition
-            --partitions-per-request [1] --verify-crc [no], and the limits below
-  storm     --kind metadata|heartbeat|commit|rejoin --members [200] --topics [1000] expected in Metadata
-            --topic T --partitions [12] to commit, and the limits below
+            --partitions-per-request [1] --verify-crc [no] --scatter [no]: from anywhere in the log, not in order;
+            and the limits below
+  storm     --kind metadata|heartbeat|commit|rejoin --members [200] in --groups [1] --topics [1000] expected in
+            Metadata, --topic T --partitions [12] to commit, and the limits below
   writable  --prefix T --topics [1] --partitions [1] --timeout [120]: until each partition of T0, T1, ... took a record
   ready     --timeout [60]: until ApiVersions is answered
   idle      --connections [1000]: open them, then wait until standard input ends
-limits: --seconds [5] after --warmup [1] seconds, --megabytes [none], --rate [none] requests a second (one connection)";
+limits: --seconds [5] after --warmup [1] seconds, --megabytes [none], --rate [none] requests a second in all";
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<String> {
     let command = arguments.next().ok_or_else(|| Failure::new(USAGE))?;

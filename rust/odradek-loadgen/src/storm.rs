@@ -1,13 +1,14 @@
-//! `storm`: many clients that ask the control plane one thing, as fast as it answers.
+//! `storm`: many clients that ask the control plane one thing, as fast as it answers or (`--rate`) at a rate.
 
 use crate::args::Args;
 use crate::connection::Connection;
 use crate::driver::{self, Answer, Limits, Traffic};
 use crate::failure::{Failure, Result};
-use crate::group_messages as groups;
+use crate::group_messages::{self as groups, Membership};
 use crate::members::Group;
 use crate::messages;
 use crate::rejoin;
+use std::time::Instant;
 
 struct Metadata {
     topics: usize,
@@ -70,8 +71,35 @@ impl Traffic for Commit {
     }
 }
 
-fn form(address: &str, members: usize) -> Result<Group> {
-    Group::form(address, &format!("storm-{}", std::process::id()), members)
+/// The members of all groups as one crowd, one connection each.
+struct Crowd {
+    groups: Vec<Group>,
+    seconds: f64,
+}
+
+impl Crowd {
+    fn form(args: &Args, address: &str) -> Result<Self> {
+        let (members, count) = (args.count("members", 200)?, args.count("groups", 1)?);
+        if members % count != 0 {
+            return Err(Failure::new("--members must be a multiple of --groups"));
+        }
+        let since = Instant::now();
+        let name = |number| format!("storm-{}-{number}", std::process::id());
+        let groups = (0..count)
+            .map(|number| Group::form(address, &name(number), members / count))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { groups, seconds: since.elapsed().as_secs_f64() })
+    }
+
+    /// What `request` makes of each member, in the order of `drive`'s connections.
+    fn each<T>(&self, request: impl Fn(&str, &Membership) -> T) -> Vec<T> {
+        self.groups.iter().flat_map(|group| group.members.iter().map(|each| request(group.name(), each))).collect()
+    }
+
+    fn drive(mut self, limits: &Limits, traffic: &mut impl Traffic) -> Result<String> {
+        let mut open: Vec<Connection> = self.groups.iter_mut().flat_map(|group| group.connections.drain(..)).collect();
+        Ok(driver::run(&mut open, limits, traffic)?.number("form_s", self.seconds).line())
+    }
 }
 
 /// Run the command.
@@ -81,31 +109,35 @@ fn form(address: &str, members: usize) -> Result<Group> {
 pub fn run(args: &Args) -> Result<String> {
     let address: String = args.required("address")?;
     let kind: String = args.required("kind")?;
-    let members = args.count("members", 200)?;
     let limits = Limits::from(args, 1)?;
     match kind.as_str() {
         "metadata" => {
-            let topics = args.count("topics", 1000)?;
+            let (members, topics) = (args.count("members", 200)?, args.count("topics", 1000)?);
             messages::open(&address)?;
             let mut open = (0..members).map(|_| Connection::open(&address)).collect::<Result<Vec<_>>>()?;
             Ok(driver::run(&mut open, &limits, &mut Metadata { topics })?.line())
         }
         "heartbeat" => {
-            let mut group = form(&address, members)?;
-            let frames = group.members.iter().map(|member| groups::heartbeat(group.name(), member)).collect();
-            Ok(driver::run(&mut group.connections, &limits, &mut Heartbeat { frames })?.line())
+            let crowd = Crowd::form(args, &address)?;
+            let frames = crowd.each(groups::heartbeat);
+            crowd.drive(&limits, &mut Heartbeat { frames })
         }
         "commit" => {
             let topic: String = args.required("topic")?;
             let partitions = args.count("partitions", 12)?;
             let wide = i32::try_from(partitions).map_err(|_| Failure::new("--partitions is too large"))?;
-            let mut group = form(&address, members)?;
-            let requests = group.members.iter().map(|member| groups::commit(group.name(), member, &topic, wide, 0));
-            let (frames, offsets_at) = requests.unzip();
-            let mut traffic = Commit { frames, offsets_at, next: 0, partitions: partitions as u64 };
-            Ok(driver::run(&mut group.connections, &limits, &mut traffic)?.line())
+            let crowd = Crowd::form(args, &address)?;
+            let requests = crowd.each(|group, member| groups::commit(group, member, &topic, wide, 0));
+            let (frames, offsets_at) = requests.into_iter().unzip();
+            crowd.drive(&limits, &mut Commit { frames, offsets_at, next: 0, partitions: partitions as u64 })
         }
-        "rejoin" => rejoin::run(args, form(&address, members)?),
+        "rejoin" => {
+            let mut crowd = Crowd::form(args, &address)?;
+            match (crowd.groups.pop(), crowd.groups.is_empty()) {
+                (Some(group), true) => rejoin::run(args, group),
+                _ => Err(Failure::new("--kind rejoin is for one group")),
+            }
+        }
         _ => Err(Failure::new("--kind must be metadata, heartbeat, commit or rejoin")),
     }
 }
