@@ -1,4 +1,4 @@
-"""Run the session.   python -m benches.versus [--quick] [--rounds N] [--only CASES] [--brokers kafka,odradek]."""
+"""Run the session.   python -m benches.versus [--quick] [--rounds N] [--only CASES [--keep]]."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=HERE, help="folder of RESULTS.md and results.jsonl")
     parser.add_argument("--work", type=Path, help="folder of the brokers' data; default: a temporary one")
     parser.add_argument("--port", type=int, default=29492)
+    parser.add_argument("--keep", action="store_true", help="keep the earlier rows of cases that are not run now")
     return parser.parse_args()
 
 
@@ -52,21 +53,43 @@ def odradek_command(given: str | None) -> list[str]:
 
 
 class Record:
-    """Keeps the rows and writes each one down at once."""
+    """Keeps the rows and writes each one down at once.
 
-    def __init__(self, file: Path) -> None:
-        self.rows: list[dict[str, Any]] = []
+    With `keep`, the file's earlier rows stay until their case is measured again.
+    """
+
+    def __init__(self, file: Path, *, keep: bool = False) -> None:
         self._file = file
-        file.write_text("")
+        earlier = file.read_text().splitlines() if keep and file.exists() else []
+        self._earlier: list[dict[str, Any]] = [json.loads(line) for line in earlier]
+        self._now: list[dict[str, Any]] = []
+        self._write()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, the earlier ones first."""
+        return self._earlier + self._now
+
+    @property
+    def earlier(self) -> int:
+        """How many rows are an earlier session's."""
+        return len(self._earlier)
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Add a row."""
         row = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-        self.rows.append(row)
-        line = json.dumps(row)
-        print(line, flush=True)
-        with self._file.open("a") as out:
-            out.write(line + "\n")
+        self._now.append(row)
+        print(json.dumps(row), flush=True)
+        left = [each for each in self._earlier if each["case"] != row["case"]]
+        if len(left) < len(self._earlier):
+            self._earlier = left
+            self._write()
+        else:
+            with self._file.open("a") as out:
+                out.write(json.dumps(row) + "\n")
+
+    def _write(self) -> None:
+        self._file.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
 
 def attempt(name: str, case: Case, session: Session) -> None:
@@ -134,7 +157,7 @@ def main() -> None:
             known["odradek"] = Odradek(work, args.port + 1, odradek_command(args.odradek))
         brokers = [known[name] for name in args.brokers.split(",")]
         args.out.mkdir(parents=True, exist_ok=True)
-        record = Record(args.out / "results.jsonl")
+        record = Record(args.out / "results.jsonl", keep=args.keep)
 
         def make(broker: Broker, number: int) -> Session:
             return Session(broker, kafka, record, quick=args.quick, round_number=number)
@@ -153,8 +176,11 @@ def main() -> None:
                 **machine.describe(),
                 "session": f"{args.rounds} rounds{', quick' if args.quick else ''}",
             }
+            if record.earlier:
+                about["kept"] = f"{record.earlier} rows are of an earlier session"
             (args.out / "RESULTS.md").write_text(report.markdown(record.rows, about))
-            print("\n".join(report.table(record.rows) + report.failures(record.rows)))
+            found = report.lines([row for row in record.rows if "failed" not in row])
+            print("\n".join([*report.table(found), report.score(found), *report.failures(record.rows)]))
 
 
 def _odradek_version() -> str:

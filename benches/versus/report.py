@@ -1,22 +1,65 @@
-"""From the rows of a session to a table: medians, ratios within a round, spread, and whether the bound holds."""
+"""From the rows of a session to a table: medians, ratios within a round, spread, and whether bar and aim hold.
+
+Used by both comparisons: `peer` is who odradek's broker is held against here, or whose client ours is held against in
+`benches.versus_clients`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from typing import TYPE_CHECKING, Any
 
 from benches.versus.targets import FIGURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benches.versus.targets import Figure
 
 Row = dict[str, Any]
+HEAD = ("case", "figure", "Kafka", "odradek", "ratio (lowest-highest, rounds)", "bar", "aim", "verdict")
 
 
-def _short(value: float) -> str:
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One figure of one case over all rounds."""
+
+    case: str
+    figure: Figure
+    theirs: float | None
+    ours: float | None
+    ratios: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float | None:
+        """The middle one."""
+        return statistics.median(self.ratios) if self.ratios else None
+
+    @property
+    def verdict(self) -> str:
+        """See `Figure.verdict`."""
+        return self.figure.verdict(self.ratio, self.ours)
+
+    def cells(self) -> list[str]:
+        """Return what the table shows, in the order of `HEAD`."""
+        ratio = self.ratio
+        spread = f"({short(self.ratios[0])}-{short(self.ratios[-1])}, {len(self.ratios)})" if self.ratios else ""
+        return [
+            self.case,
+            self.figure.title,
+            "-" if self.theirs is None else short(self.theirs),
+            "-" if self.ours is None else short(self.ours),
+            "" if ratio is None else f"{short(ratio)} {spread}",
+            self.figure.say_bar(),
+            self.figure.say_aim(),
+            self.verdict,
+        ]
+
+
+def short(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _by_round(rows: Iterable[Row], broker: str, case: str, name: str) -> dict[int, float]:
@@ -24,33 +67,38 @@ def _by_round(rows: Iterable[Row], broker: str, case: str, name: str) -> dict[in
     return {row["round"]: float(row[name]) for row in mine}
 
 
-def table(rows: list[Row]) -> list[str]:
-    """Lines of a Markdown table."""
-    head = "| case | figure | Kafka | odradek | ratio (lowest-highest, rounds) | bound | holds |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+def lines(rows: Sequence[Row], figures: Sequence[Figure] = FIGURES, peer: str = "kafka") -> list[Line]:
+    """Put the rounds together; in the order in which the cases were first run."""
+    found = []
     for case in dict.fromkeys(row["case"] for row in rows):
-        for figure in FIGURES:
+        for figure in figures:
             if not figure.matches(case):
                 continue
-            kafka = _by_round(rows, "kafka", case, figure.name)
+            theirs = _by_round(rows, peer, case, figure.name)
             ours = _by_round(rows, "odradek", case, figure.name)
-            if not kafka and not ours:
+            if not theirs and not ours:
                 continue
-            ratios = sorted(ours[each] / kafka[each] for each in ours.keys() & kafka.keys() if kafka[each])
-            middle = statistics.median(ratios) if ratios else None
-            spread = f"{_short(middle)} ({_short(ratios[0])}-{_short(ratios[-1])}, {len(ratios)})" if middle else ""
-            holds = figure.holds(middle, statistics.median(ours.values())) if ours else None
-            cells = [
-                case,
-                figure.title,
-                _short(statistics.median(kafka.values())) if kafka else "-",
-                _short(statistics.median(ours.values())) if ours else "-",
-                spread,
-                figure.bound(),
-                "" if holds is None else "yes" if holds else "**no**",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-    return lines
+            ratios = sorted(ours[each] / theirs[each] for each in ours.keys() & theirs.keys() if theirs[each])
+            middle = [statistics.median(each.values()) if each else None for each in (theirs, ours)]
+            found.append(Line(case, figure, middle[0], middle[1], tuple(ratios)))
+    return found
+
+
+def table(found: Iterable[Line], head: Sequence[str] = HEAD) -> list[str]:
+    """Lines of a Markdown table."""
+    rows = [f"| {' | '.join(line.cells())} |" for line in found]
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
+
+
+def score(found: Sequence[Line]) -> str:
+    """Count the bars and aims, and name the bars that were missed."""
+    barred = [line for line in found if line.figure.say_bar()]
+    missed = [f"{line.case} ({line.figure.title})" for line in barred if line.verdict == "**missed**"]
+    met = sum(line.verdict in {"met", "aim met"} for line in barred)
+    aims = [line for line in found if line.figure.say_aim()]
+    reached = sum(line.verdict == "aim met" for line in aims)
+    said = f"{met} of {len(barred)} bars are met, {reached} of {len(aims)} aims"
+    return f"{said}; missed: {'; '.join(missed)}" if missed else said
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
@@ -64,6 +112,7 @@ def markdown(rows: list[Row], about: Mapping[str, str]) -> str:
     """Build the whole of RESULTS.md."""
     measured = [row for row in rows if "failed" not in row]
     disturbed = sum(bool(row.get("disturbed")) for row in measured)
+    found = lines(measured)
     parts = [
         "# Apache Kafka and odradek, measured side by side",
         "",
@@ -71,12 +120,14 @@ def markdown(rows: list[Row], about: Mapping[str, str]) -> str:
         "",
         *(f"- {name}: {value}" for name, value in about.items()),
         f"- {disturbed} of {len(measured)} runs were disturbed (others used more than an eighth of the machine)",
+        f"- {score(found)}",
         "",
         "Figures are medians over the rounds. A ratio is odradek's figure over Kafka's of the same round (median, lowest and",
         "highest over the rounds). Client and broker share the machine over loopback; everything is hot in the page cache.",
-        "GB is 10^9 bytes, MB of memory 2^20.",
+        "GB is 10^9 bytes, MB of memory 2^20. A bar or an aim with an x is a ratio, one without is odradek's own figure.",
+        '"Over calm" is a probe\'s p99 beside a storm over its p99 just before it, same broker, same round.',
         "",
-        *table(measured),
+        *table(found),
     ]
     if failed := failures(rows):
         parts += ["", "## Not measured", "", *failed]

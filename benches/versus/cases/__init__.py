@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benches.versus.cases import crash, groups, java, latency, partitions, python_clients, raw, requests, start, storms
+from benches.versus.cases import (
+    crash,
+    groups,
+    in_process,
+    java,
+    latency,
+    partitions,
+    python_clients,
+    raw,
+    requests,
+    start,
+    storms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +33,7 @@ __all__ = ["LIFE", "LOAD"]
 
 LIFE: dict[str, Case] = {
     "start": start.run,
+    "in-process": in_process.run,
     "partitions": partitions.run,
     "crash": crash.run,
 }

@@ -1,4 +1,5 @@
 //! `storm`: many clients that ask the control plane one thing, as fast as it answers or (`--rate`) at a rate.
+//! `storming` on standard error says that its members are formed.
 
 use crate::args::Args;
 use crate::connection::Connection;
@@ -98,8 +99,15 @@ impl Crowd {
 
     fn drive(mut self, limits: &Limits, traffic: &mut impl Traffic) -> Result<String> {
         let mut open: Vec<Connection> = self.groups.iter_mut().flat_map(|group| group.connections.drain(..)).collect();
+        announce();
         Ok(driver::run(&mut open, limits, traffic)?.number("form_s", self.seconds).line())
     }
+}
+
+/// Tell whoever started this that the clients are connected and members, and that the storm begins.
+#[allow(clippy::print_stderr, reason = "who started this waits for the line")]
+fn announce() {
+    eprintln!("storming");
 }
 
 /// Run the command.
@@ -115,6 +123,7 @@ pub fn run(args: &Args) -> Result<String> {
             let (members, topics) = (args.count("members", 200)?, args.count("topics", 1000)?);
             messages::open(&address)?;
             let mut open = (0..members).map(|_| Connection::open(&address)).collect::<Result<Vec<_>>>()?;
+            announce();
             Ok(driver::run(&mut open, &limits, &mut Metadata { topics })?.line())
         }
         "heartbeat" => {
@@ -134,7 +143,10 @@ pub fn run(args: &Args) -> Result<String> {
         "rejoin" => {
             let mut crowd = Crowd::form(args, &address)?;
             match (crowd.groups.pop(), crowd.groups.is_empty()) {
-                (Some(group), true) => rejoin::run(args, group),
+                (Some(group), true) => {
+                    announce();
+                    rejoin::run(args, group)
+                }
                 _ => Err(Failure::new("--kind rejoin is for one group")),
             }
         }
