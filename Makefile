@@ -68,6 +68,17 @@ versus: $(NATIVE) ## Apache Kafka and odradek side by side (needs java and mvn);
 	tests/support/get_kafka.sh
 	$(BIN)/python -m benches.versus $(VERSUS)
 
+.PHONY: versus-series
+versus-series: $(NATIVE) ## How cost grows, both brokers, into series.jsonl; SERIES="--quick --only SERIES --rounds N"
+	tests/support/get_kafka.sh
+	$(BIN)/python -m benches.versus.series $(SERIES)
+
+.PHONY: versus-charts
+versus-charts: $(DEPS) ## Draw docs/img/*.svg from series.jsonl (measures it first when it is not there)
+	$(BIN)/python -m pip install --quiet --group charts
+	test -f benches/versus/series.jsonl || $(MAKE) versus-series
+	$(BIN)/python -m benches.versus.charts
+
 .PHONY: fmt
 fmt: $(DEPS) ## Format both languages
 	cargo fmt

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
-import os
-import shlex
-import subprocess
-import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benches.versus import machine, report
+from benches.versus import machine, report, under_test
 from benches.versus.brokers import Broker, Kafka, Odradek
 from benches.versus.cases import LIFE, LOAD
-from benches.versus.session import ROOT, Session
+from benches.versus.record import Record
+from benches.versus.session import Session
 
 if TYPE_CHECKING:
     from benches.versus.cases import Case
 
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odradek-peers"
 
 
 def arguments() -> argparse.Namespace:
@@ -42,56 +37,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def odradek_command(given: str | None) -> list[str]:
-    """Return the command of the broker under test; refuse a build that was not made to be fast."""
-    command = shlex.split(given) if given else [str(Path(sys.executable).parent / "odradek")]
-    script = "import odradek._native as n; print(n.build_profile())"
-    profile = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    if profile.stdout.strip() != "release":
-        raise SystemExit(f"the extension is not a release build ({profile.stdout or profile.stderr}): run `make build`")
-    return command
-
-
-class Record:
-    """Keeps the rows and writes each one down at once.
-
-    With `keep`, the file's earlier rows stay until their case is measured again.
-    """
-
-    def __init__(self, file: Path, *, keep: bool = False) -> None:
-        self._file = file
-        earlier = file.read_text().splitlines() if keep and file.exists() else []
-        self._earlier: list[dict[str, Any]] = [json.loads(line) for line in earlier]
-        self._now: list[dict[str, Any]] = []
-        self._write()
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """All rows, the earlier ones first."""
-        return self._earlier + self._now
-
-    @property
-    def earlier(self) -> int:
-        """How many rows are an earlier session's."""
-        return len(self._earlier)
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        """Add a row."""
-        row = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-        self._now.append(row)
-        print(json.dumps(row), flush=True)
-        left = [each for each in self._earlier if each["case"] != row["case"]]
-        if len(left) < len(self._earlier):
-            self._earlier = left
-            self._write()
-        else:
-            with self._file.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-
-    def _write(self) -> None:
-        self._file.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-
-
 def attempt(name: str, case: Case, session: Session) -> None:
     """Run a case; one that fails is written down and does not end the session."""
     try:
@@ -99,16 +44,6 @@ def attempt(name: str, case: Case, session: Session) -> None:
     except Exception as error:  # noqa: BLE001  # whatever a case meets, the other cases are worth their figures
         traceback.print_exc()
         session.report(name, {"failed": f"{type(error).__name__}: {error}"[:400]})
-
-
-def warm_up(session: Session) -> None:
-    """Let a JIT compile what will be measured: some seconds of mixed load, on both brokers alike."""
-    prefix = session.new_topic(6)
-    topic = f"{prefix}0"
-    for options in ({}, {"connections": 8}, {"connections": 6, "in_flight": 5, "records": 64, "record_bytes": 1024}):
-        session.loadgen("produce", topic=topic, partitions=6, warmup=0, seconds=3, megabytes=1500, **options)
-    session.loadgen("fetch", topic=topic, partitions=6, connections=6, warmup=0, seconds=3)
-    session.delete(prefix)
 
 
 def life(names: list[str], rounds: int, brokers: list[Broker], make: Any) -> None:
@@ -125,7 +60,7 @@ def load(names: list[str], rounds: int, brokers: list[Broker], make: Any) -> Non
     for broker in brokers:
         broker.start()
         make(broker, 0).loadgen("ready")
-        warm_up(make(broker, 0))
+        make(broker, 0).warm_up()
     for number in range(1, rounds + 1):
         for name in names:
             for broker in brokers if number % 2 else reversed(brokers):
@@ -143,18 +78,16 @@ def load(names: list[str], rounds: int, brokers: list[Broker], make: Any) -> Non
 def main() -> None:
     """Run everything and write the results."""
     args = arguments()
-    peers_home = Path(os.environ.get("PEERS_HOME") or CACHE)
     wanted = [name for name in args.only.split(",") if name] or [*LIFE, *LOAD]
     if unknown := set(wanted) - {*LIFE, *LOAD}:
         raise SystemExit(f"no such case: {', '.join(sorted(unknown))}")
-    build = ["cargo", "build", "--release", "--quiet", "--package", "odradek-loadgen"]
-    subprocess.run(build, cwd=ROOT, check=True)
+    under_test.build_loadgen()
     with tempfile.TemporaryDirectory(prefix="odradek-versus-") as temporary:
         work = args.work or Path(temporary)
-        kafka = Kafka(work, args.port, peers_home)
+        kafka = Kafka(work, args.port, under_test.peers_home())
         known: dict[str, Broker] = {"kafka": kafka}
         if "odradek" in args.brokers:
-            known["odradek"] = Odradek(work, args.port + 1, odradek_command(args.odradek))
+            known["odradek"] = Odradek(work, args.port + 1, under_test.odradek_command(args.odradek))
         brokers = [known[name] for name in args.brokers.split(",")]
         args.out.mkdir(parents=True, exist_ok=True)
         record = Record(args.out / "results.jsonl", keep=args.keep)
@@ -171,9 +104,7 @@ def main() -> None:
                 broker.kill()
             about = {
                 "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-                "odradek": _odradek_version(),
-                "Apache Kafka": f"{kafka.version}, {_java_version()}, heap of 1 GiB",
-                **machine.describe(),
+                **under_test.describe(kafka),
                 "session": f"{args.rounds} rounds{', quick' if args.quick else ''}",
             }
             if record.earlier:
@@ -181,20 +112,6 @@ def main() -> None:
             (args.out / "RESULTS.md").write_text(report.markdown(record.rows, about))
             found = report.lines([row for row in record.rows if "failed" not in row])
             print("\n".join([*report.table(found), report.score(found), *report.failures(record.rows)]))
-
-
-def _odradek_version() -> str:
-    script = "import odradek; print(odradek.__version__)"
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout.strip()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return f"{said or 'unknown'} ({commit.stdout.strip() or 'no commit known'})"
-
-
-def _java_version() -> str:
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    return said.splitlines()[1].split("(")[0].strip() if said.count("\n") > 1 else "java"
 
 
 if __name__ == "__main__":

@@ -109,6 +109,19 @@ class Session:
             words += [f"--{name.replace('_', '-')}", str(value)]
         return words
 
+    def warm_up(self) -> None:
+        """Let a JIT compile what will be measured: some seconds of mixed load, on both brokers alike."""
+        prefix = self.new_topic(6)
+        topic = f"{prefix}0"
+        for options in (
+            {},
+            {"connections": 8},
+            {"connections": 6, "in_flight": 5, "records": 64, "record_bytes": 1024},
+        ):
+            self.loadgen("produce", topic=topic, partitions=6, warmup=0, seconds=3, megabytes=1500, **options)
+        self.loadgen("fetch", topic=topic, partitions=6, connections=6, warmup=0, seconds=3)
+        self.delete(prefix)
+
     def client(self, module: str, *arguments: Any, timeout: float = 120) -> Finished:
         """Run a workload of `benches.versus.clients`."""
         return self.run(self.client_command(module, *arguments), timeout=timeout)

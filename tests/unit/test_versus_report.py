@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from benches.versus import report
+from benches.versus.record import Record
 from benches.versus.targets import FIGURES, Figure
 
 if TYPE_CHECKING:
@@ -85,8 +86,6 @@ def test_every_figure_of_issue_rows_has_a_way_to_be_judged() -> None:
 
 
 def test_kept_rows_stay_until_their_case_is_measured_again(tmp_path: Path) -> None:
-    from benches.versus.__main__ import Record
-
     file = tmp_path / "results.jsonl"
     file.write_text("".join(json.dumps({"case": case, "round": 1}) + "\n" for case in ("a", "b", "a")))
     record = Record(file, keep=True)
