@@ -5,7 +5,8 @@
 //! nothing moves, then leaves wakers with the socket, the partitions it waits on, the memory bound and the timer.
 //!
 //! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
-//! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory.
+//! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory. Requests other than
+//! Produce and Fetch also wait until the thread has time for them (`turn`).
 
 use std::future::Future;
 use std::io;
@@ -21,8 +22,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::admission::Admitted;
 use super::control::Submission;
+use super::handlers::CloseReason;
 use super::handlers::fetch::FetchPlan;
-use super::handlers::{CloseReason, metadata};
+use super::handlers::metadata::{self, Answer};
 use super::mailbox::{Delivery, Mailbox};
 use super::memory::FREE_BYTES;
 use super::metrics::{Counters, count};
@@ -80,6 +82,9 @@ pub struct Connection {
     /// Take no more frames; close when what is under way is answered.
     finishing: bool,
     protocol_error: bool,
+    /// In line for a turn; see `turn`.
+    in_line: bool,
+    has_turn: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -109,6 +114,8 @@ impl Connection {
             refused_by_queue: None,
             finishing: false,
             protocol_error: false,
+            in_line: false,
+            has_turn: false,
             timer: None,
         }
     }
@@ -186,7 +193,7 @@ impl Connection {
             let start = head.begin(&mut frame);
             frame.extend_from_slice(body);
             finish(&mut frame, start, 0);
-            self.slots.finish(number, frame);
+            self.slots.finish(number, Slot::Done(frame));
         }
     }
 
@@ -195,7 +202,8 @@ impl Connection {
         let Some((version, body)) = metadata.take() else { return self.refuse() };
         let mut frame = Vec::new();
         match metadata::handle(&self.state, *head, version, body, false, &mut frame) {
-            Ok(_) => self.slots.finish(number, frame),
+            Ok(Answer::Shared(rest)) => self.slots.finish(number, Slot::Shared(frame, rest)),
+            Ok(_) => self.slots.finish(number, Slot::Done(frame)),
             Err(_) => self.refuse(),
         }
     }
@@ -216,11 +224,14 @@ impl Connection {
         }
         loop {
             match self.slots.front_mut() {
-                Some(Slot::Done(_)) => {
-                    if let Some(Slot::Done(frame)) = self.slots.pop() {
-                        self.output.tail().extend_from_slice(&frame);
+                Some(Slot::Done(_) | Slot::Shared(..)) => match self.slots.pop() {
+                    Some(Slot::Done(frame)) => self.output.tail().extend_from_slice(&frame),
+                    Some(Slot::Shared(start, rest)) => {
+                        self.output.tail().extend_from_slice(&start);
+                        self.output.push_shared(rest);
                     }
-                }
+                    _ => return,
+                },
                 Some(Slot::Fetch(_)) if look_again || self.finishing => {
                     if let Some(Slot::Fetch(plan)) = self.slots.pop() {
                         self.try_fetch(plan);
@@ -249,7 +260,7 @@ impl Connection {
             let Slot::Produce(waiting) = std::mem::replace(slot, Slot::Done(Vec::new())) else { continue };
             let mut frame = Vec::new();
             match waiting.write(&mut frame) {
-                Ok(()) => self.slots.finish(number, frame),
+                Ok(()) => self.slots.finish(number, Slot::Done(frame)),
                 Err(_) => self.refuse(),
             }
         }
@@ -325,13 +336,23 @@ impl Connection {
             if bytes.len() < size {
                 return nothing(Taken::NeedBytes);
             }
-            let is_fetch = api_key(&bytes[LENGTH_BYTES..]) == Some(ApiKey::Fetch as i16);
+            let api_key = api_key(&bytes[LENGTH_BYTES..]);
+            let is_fetch = api_key == Some(ApiKey::Fetch as i16);
             if is_fetch && !(self.slots.is_empty() && self.output.is_empty()) {
+                return nothing(Taken::Blocked);
+            }
+            let is_data = is_fetch || api_key == Some(ApiKey::Produce as i16);
+            if !is_data && !self.awaits_no_turn() {
                 return nothing(Taken::Blocked);
             }
             let mut frame = self.reader.take(size);
             frame.advance(LENGTH_BYTES);
-            if self.serve(frame).is_err() {
+            let served = self.serve(frame);
+            if !is_data {
+                self.thread.turn.charge(size + served.as_ref().map_or(0, |answered| *answered));
+                self.pass_turn_on();
+            }
+            if served.is_err() {
                 self.refuse();
                 return Taken::Some;
             }
@@ -339,7 +360,24 @@ impl Connection {
         Taken::Some
     }
 
-    fn serve(&mut self, frame: Bytes) -> Result<(), CloseReason> {
+    /// True when a request that is neither Produce nor Fetch may be served now; else gets in line.
+    fn awaits_no_turn(&mut self) -> bool {
+        let free = self.has_turn || (!self.in_line && self.thread.turn.is_free());
+        if !free && !self.in_line {
+            self.in_line = true;
+            self.thread.turn.line_up(&self.mailbox);
+        }
+        free
+    }
+
+    fn pass_turn_on(&mut self) {
+        if std::mem::take(&mut self.has_turn) {
+            self.thread.turn.pass_on();
+        }
+    }
+
+    /// Serves one frame; returns the bytes answered at once.
+    fn serve(&mut self, frame: Bytes) -> Result<usize, CloseReason> {
         let frame_bytes = frame.len();
         let at_front = self.slots.is_empty();
         let mut kept = Vec::new();
@@ -353,9 +391,18 @@ impl Connection {
                 return Err(reason);
             }
         };
+        let mut answered = out.len() - before;
         match routed {
             Routed::Written if at_front => {}
             Routed::Written => self.slots.push(Slot::Done(kept)),
+            Routed::Shared(rest) => {
+                answered += rest.len();
+                if at_front {
+                    self.output.push_shared(rest);
+                } else {
+                    self.slots.push(Slot::Shared(kept, rest));
+                }
+            }
             Routed::Silent => {}
             Routed::Produce(mut waiting) => {
                 // Registers; if it is done by now, the wake-up that registering might have missed is made up for.
@@ -383,7 +430,7 @@ impl Connection {
                 self.submit(Submission { request: *request, mailbox: Arc::clone(&self.mailbox), slot });
             }
         }
-        Ok(())
+        Ok(answered)
     }
 
     fn submit(&mut self, submission: Submission) {
@@ -396,7 +443,7 @@ impl Connection {
         let deadlines = self.slots.iter_mut().filter_map(|(_, slot)| match slot {
             Slot::Fetch(plan) => Some(plan.deadline),
             Slot::Produce(waiting) => Some(waiting.deadline),
-            Slot::Done(_) | Slot::Control { .. } => None,
+            Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } => None,
         });
         let Some(deadline) = deadlines.min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -417,7 +464,14 @@ impl Future for Connection {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.drive(cx) {
+        if self.mailbox.take_turn() {
+            self.in_line = false;
+            self.has_turn = true;
+        }
+        let driven = self.drive(cx);
+        // Perhaps it had no use for it any more.
+        self.pass_turn_on();
+        match driven {
             Poll::Pending => Poll::Pending,
             Poll::Ready(end) => {
                 if matches!(end, End::Refused) {
@@ -433,6 +487,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.reader.settle();
         self.mailbox.mark_closed();
+        self.has_turn |= self.mailbox.take_turn();
+        self.pass_turn_on();
         self.state.memory.withdraw(self.mailbox.connection_id);
         self.thread.live.fetch_sub(1, Ordering::Relaxed);
         count(&self.counters().connections_closed, 1);

@@ -46,6 +46,7 @@ pub struct Mailbox {
     holds_grant: AtomicBool,
     waiting: AtomicBool,
     release_buffer: AtomicBool,
+    has_turn: AtomicBool,
     last_active_tick: AtomicU64,
     received: AtomicU64,
 }
@@ -64,6 +65,7 @@ impl Mailbox {
             holds_grant: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             release_buffer: AtomicBool::new(false),
+            has_turn: AtomicBool::new(false),
             last_active_tick: AtomicU64::new(tick),
             received: AtomicU64::new(0),
         }
@@ -81,10 +83,29 @@ impl Mailbox {
     /// Wakes the task to look again at what it waits for.
     pub fn notify(&self) {
         self.pending.store(true, Ordering::SeqCst);
+        self.wake_task();
+    }
+
+    fn wake_task(&self) {
         let task = self.inner.lock().task.clone();
         if let Some(task) = task {
             task.wake();
         }
+    }
+
+    /// Tells the task that it may serve the request it stood in line with (see `turn`); false when it has gone.
+    pub fn give_turn(&self) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        self.has_turn.store(true, Ordering::SeqCst);
+        self.wake_task();
+        true
+    }
+
+    /// True once after [`Self::give_turn`].
+    pub fn take_turn(&self) -> bool {
+        self.has_turn.swap(false, Ordering::SeqCst)
     }
 
     /// Asks the connection to finish what is under way and close.

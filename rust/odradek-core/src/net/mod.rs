@@ -19,5 +19,6 @@ pub mod server;
 pub mod slots;
 pub mod snapshot;
 pub mod state;
+pub mod turn;
 
 pub use config::NetConfig;

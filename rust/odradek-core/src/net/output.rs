@@ -1,13 +1,14 @@
 //! What a connection still has to send: bytes, and ranges of log files.
 //!
 //! Bytes are written into buffers lent by a pool of the I/O thread; a connection that has sent everything holds none.
-//! File ranges go from the page cache to the socket by `sendfile` and are never held in memory.
+//! Bytes that many connections send (Metadata of all topics) are shared, not copied. File ranges go from the page cache to the socket by `sendfile` and are never held in memory.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 
+use bytes::Bytes;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -48,6 +49,7 @@ fn give_back(mut buffer: Vec<u8>) {
 
 enum Chunk {
     Bytes { data: Vec<u8>, sent: usize },
+    Shared { data: Bytes, sent: usize },
     File { slice: FileSlice, sent: usize },
 }
 
@@ -72,14 +74,18 @@ impl Output {
     pub fn is_empty(&self) -> bool {
         self.chunks.iter().all(|chunk| match chunk {
             Chunk::Bytes { data, sent } => data.len() == *sent,
-            Chunk::File { .. } => false,
+            Chunk::Shared { .. } | Chunk::File { .. } => false,
         })
     }
 
     /// Bytes held in memory.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let held = |chunk: &Chunk| if let Chunk::Bytes { data, .. } = chunk { data.len() } else { 0 };
+        let held = |chunk: &Chunk| match chunk {
+            Chunk::Bytes { data, .. } => data.len(),
+            Chunk::Shared { data, .. } => data.len(),
+            Chunk::File { .. } => 0,
+        };
         self.chunks.iter().map(held).sum()
     }
 
@@ -92,6 +98,13 @@ impl Output {
             Some(Chunk::Bytes { data, .. }) => data,
             // Just pushed above.
             _ => unreachable!("the last chunk holds bytes"),
+        }
+    }
+
+    /// Appends bytes that others send too.
+    pub fn push_shared(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.chunks.push_back(Chunk::Shared { data, sent: 0 });
         }
     }
 
@@ -127,11 +140,15 @@ impl Output {
                     give_back(data);
                     continue;
                 }
+                Chunk::Shared { data, sent } if *sent == data.len() => {
+                    self.chunks.pop_front();
+                    continue;
+                }
                 Chunk::File { slice, sent } if *sent == slice.len => {
                     self.chunks.pop_front();
                     continue;
                 }
-                Chunk::Bytes { .. } => self.send_bytes(stream),
+                Chunk::Bytes { .. } | Chunk::Shared { .. } => self.send_bytes(stream),
                 Chunk::File { slice, sent } if slice.file.as_fd().is_none() => send_copied(stream, slice, sent),
                 Chunk::File { slice, sent } => send_file(stream, slice, sent),
             };
@@ -146,7 +163,11 @@ impl Output {
 
     fn send_bytes(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let more = self.chunks.len() > 1;
-        let Some(Chunk::Bytes { data, sent }) = self.chunks.front_mut() else { return Ok(0) };
+        let (data, sent) = match self.chunks.front_mut() {
+            Some(Chunk::Bytes { data, sent }) => (&data[..], sent),
+            Some(Chunk::Shared { data, sent }) => (&data[..], sent),
+            Some(Chunk::File { .. }) | None => return Ok(0),
+        };
         let count = if more {
             // What follows comes at once; the peer should not be woken for a header alone.
             let flags = SendFlags::MORE | SendFlags::NOSIGNAL;

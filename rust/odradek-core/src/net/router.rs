@@ -21,6 +21,8 @@ use crate::wire::requests::ADVERTISED;
 pub enum Routed {
     /// Its response frame is written.
     Written,
+    /// The beginning of its response frame is written; the rest is shared with others.
+    Shared(Bytes),
     /// It has no response.
     Silent,
     /// It waits for followers.
@@ -79,8 +81,10 @@ pub fn route(
         ApiKey::Metadata => {
             let head = header.response_head();
             let answer = metadata::handle(state, head, header.api_version, body.clone(), true, out)?;
-            if answer == Answer::AskPython {
-                return Ok(control(&header, body));
+            match answer {
+                Answer::Written => {}
+                Answer::Shared(rest) => return Ok(Routed::Shared(rest)),
+                Answer::AskPython => return Ok(control(&header, body)),
             }
         }
         ApiKey::ApiVersions => api_versions::handle(state, &header, body, out)?,

@@ -25,6 +25,7 @@ use super::mailbox::{Delivery, Mailbox};
 use super::memory::MIN_PROGRESS_BYTES;
 use super::metrics::count;
 use super::state::NetState;
+use super::turn::Turn;
 use crate::engine::error::EngineError;
 
 /// Accepted sockets on their way to another thread.
@@ -46,6 +47,8 @@ pub struct IoThread {
     pub tick: AtomicU64,
     /// Connections it serves.
     pub live: AtomicUsize,
+    /// Which of them may serve requests other than Produce and Fetch.
+    pub turn: Turn,
 }
 
 struct Accepted {
@@ -73,7 +76,10 @@ impl Server {
         let (stop, stopping) = watch::channel(None);
         let count = state.config.threads;
         let io_threads: Vec<_> = (0..count)
-            .map(|index| Arc::new(IoThread { index, tick: AtomicU64::new(1), live: AtomicUsize::new(0) }))
+            .map(|index| {
+                let (tick, live) = (AtomicU64::new(1), AtomicUsize::new(0));
+                Arc::new(IoThread { index, tick, live, turn: Turn::default() })
+            })
             .collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(HANDOVER_QUEUE)).unzip();
         let mut acceptor = Some(Acceptor {
@@ -94,6 +100,8 @@ impl Server {
             };
             let acceptor = acceptor.take();
             let thread = Builder::new().name(format!("odradek-io-{}", worker.thread.index)).spawn(move || {
+                let thread = Arc::clone(&worker.thread);
+                runtime.spawn(async move { thread.turn.keep().await });
                 runtime.block_on(async move {
                     if let Some(acceptor) = acceptor {
                         let stopping = worker.stopping.clone();

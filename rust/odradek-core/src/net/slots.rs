@@ -21,6 +21,8 @@ const MAX_DONE_BYTES: usize = 1 << 20;
 pub enum Slot {
     /// A whole frame.
     Done(Vec<u8>),
+    /// The beginning of a frame and, shared with others, the rest of it.
+    Shared(Vec<u8>, Bytes),
     /// Python has the request.
     Control {
         /// How its response begins.
@@ -34,6 +36,17 @@ pub enum Slot {
     Produce(Box<WaitingProduce>),
     /// Too few bytes yet. Only ever at the front: a Fetch is not begun before its turn.
     Fetch(Box<FetchPlan>),
+}
+
+impl Slot {
+    /// Bytes of a finished response; 0 for the others.
+    fn done_bytes(&self) -> usize {
+        match self {
+            Self::Done(frame) => frame.len(),
+            Self::Shared(start, rest) => start.len() + rest.len(),
+            Self::Control { .. } | Self::Produce(_) | Self::Fetch(_) => 0,
+        }
+    }
 }
 
 /// The queue of slots; each has a number that is never reused on this connection.
@@ -71,9 +84,7 @@ impl Slots {
 
     /// Adds a slot at the end.
     pub fn push(&mut self, slot: Slot) {
-        if let Slot::Done(frame) = &slot {
-            self.done_bytes += frame.len();
-        }
+        self.done_bytes += slot.done_bytes();
         self.queue.push_back(slot);
     }
 
@@ -92,9 +103,7 @@ impl Slots {
     pub fn pop(&mut self) -> Option<Slot> {
         let slot = self.queue.pop_front()?;
         self.first += 1;
-        if let Slot::Done(frame) = &slot {
-            self.done_bytes -= frame.len();
-        }
+        self.done_bytes -= slot.done_bytes();
         Some(slot)
     }
 
@@ -104,11 +113,12 @@ impl Slots {
         self.queue.get_mut(place)
     }
 
-    /// Puts a finished frame into the slot of that number.
-    pub fn finish(&mut self, number: u64, frame: Vec<u8>) {
-        self.done_bytes += frame.len();
+    /// Puts a finished response into the slot of that number.
+    pub fn finish(&mut self, number: u64, done: Slot) {
+        let bytes = done.done_bytes();
         if let Some(slot) = self.get_mut(number) {
-            *slot = Slot::Done(frame);
+            *slot = done;
+            self.done_bytes += bytes;
         }
     }
 

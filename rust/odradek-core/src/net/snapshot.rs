@@ -2,11 +2,12 @@
 //!
 //! Not the truth (that is the metadata store, in Python) and not what is hosted here (`partition::table`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 /// A broker of the cluster.
@@ -67,11 +68,34 @@ struct Topics {
     by_id: HashMap<Uuid, Arc<TopicInfo>>,
 }
 
+/// What an answer about all topics depends on besides the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboutAll {
+    /// API version of Metadata.
+    pub version: i16,
+    /// Operations on topics are told.
+    pub topic_operations: bool,
+    /// Operations on the cluster are told.
+    pub cluster_operations: bool,
+}
+
+/// Encoded answers about all topics, as long as they are true.
+#[derive(Default)]
+struct Answers {
+    /// Counts what was published.
+    edition: u64,
+    kept: VecDeque<(AboutAll, Bytes)>,
+}
+
+/// Encoded answers kept: clients of one cluster speak few versions.
+const KEPT_ANSWERS: usize = 4;
+
 /// The published state. Thread-safe; adding one topic costs one topic.
 #[derive(Default)]
 pub struct Snapshot {
     cluster: ArcSwap<ClusterInfo>,
     topics: RwLock<Topics>,
+    answers: Mutex<Answers>,
     python_apis: ArcSwap<BTreeMap<i16, (i16, i16)>>,
 }
 
@@ -79,6 +103,7 @@ impl Snapshot {
     /// Replaces the brokers.
     pub fn publish_cluster(&self, cluster: ClusterInfo) {
         self.cluster.store(Arc::new(cluster));
+        self.forget_answers();
     }
 
     /// Adds or replaces topics.
@@ -92,6 +117,8 @@ impl Snapshot {
             }
             topics.by_id.insert(topic.id, topic);
         }
+        drop(topics);
+        self.forget_answers();
     }
 
     /// Takes topics out.
@@ -102,6 +129,35 @@ impl Snapshot {
                 topics.by_id.remove(&old.id);
             }
         }
+        drop(topics);
+        self.forget_answers();
+    }
+
+    fn forget_answers(&self) {
+        let mut answers = self.answers.lock();
+        answers.edition += 1;
+        answers.kept.clear();
+    }
+
+    /// The answer about all topics that was encoded before, or what `encode` makes of the snapshot, for the next one.
+    ///
+    /// # Errors
+    /// Those of `encode`.
+    pub fn about_all<E>(&self, wanted: AboutAll, encode: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let answers = self.answers.lock();
+        if let Some((_, answer)) = answers.kept.iter().find(|(kept, _)| *kept == wanted) {
+            return Ok(answer.clone());
+        }
+        let edition = answers.edition;
+        drop(answers);
+        let answer = encode()?;
+        let mut answers = self.answers.lock();
+        // What was published meanwhile may be missing in it.
+        if answers.edition == edition {
+            answers.kept.truncate(KEPT_ANSWERS - 1);
+            answers.kept.push_front((wanted, answer.clone()));
+        }
+        Ok(answer)
     }
 
     /// Replaces (api key, lowest, highest version) of what Python serves.

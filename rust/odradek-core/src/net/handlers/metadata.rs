@@ -1,6 +1,7 @@
 //! Metadata 0-13: brokers, controller, topics and who leads what, from the snapshot that Python published.
 //!
-//! Left out: authorized operations are those of a broker without ACLs; the rebootstrap error of v13 is never sent.
+//! The answer about all topics, which may be large and is what clients that list everything ask again and again, is
+//! encoded once for each version and shared until something is published. Left out: authorized operations are those of a broker without ACLs; the rebootstrap error of v13 is never sent.
 //! A request that names topics which don't exist and may be created goes to Python first ([`Answer::AskPython`]).
 
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, MetadataRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
 use super::{CloseReason, reply};
-use crate::net::snapshot::TopicInfo;
+use crate::net::snapshot::{AboutAll, TopicInfo};
 use crate::net::state::NetState;
 use crate::wire::error_code::ErrorCode;
-use crate::wire::frame::ResponseHead;
+use crate::wire::frame::{ResponseHead, finish};
 use crate::wire::requests::decode;
 
 /// Every operation on a topic, as the bits of Kafka's `AclOperation`.
@@ -28,12 +29,16 @@ const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 /// Longest topic name.
 const MAX_NAME_BYTES: usize = 249;
+/// A shorter answer is cheaper copied than sent on its own.
+const MIN_SHARED_BYTES: usize = 8 << 10;
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is answered.
     Written,
+    /// The beginning of the answer is written, this is the rest: all topics, as others are told of them too.
+    Shared(Bytes),
     /// Topics have to be made first.
     AskPython,
 }
@@ -51,8 +56,9 @@ pub fn handle(
     out: &mut Vec<u8>,
 ) -> Result<Answer, CloseReason> {
     let request: MetadataRequest = decode(body, version)?;
-    let operations =
-        if request.include_topic_authorized_operations { ALL_TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
+    let cluster_operations = (8..=10).contains(&version) && request.include_cluster_authorized_operations;
+    let topic_operations = request.include_topic_authorized_operations;
+    let operations = if topic_operations { ALL_TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
     let may_create = may_ask && state.config.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
     let topics = match request.topics {
         Some(list) if version > 0 || !list.is_empty() => {
@@ -70,8 +76,40 @@ pub fn handle(
             }
             topics
         }
-        _ => state.snapshot.all_topics().iter().map(|topic| describe(topic, operations)).collect(),
+        _ => {
+            let wanted = AboutAll { version, topic_operations, cluster_operations };
+            let all = state.snapshot.about_all(wanted, || {
+                let topics = state.snapshot.all_topics();
+                let topics = topics.iter().map(|topic| describe(topic, operations)).collect();
+                encode(&response(state, topics, cluster_operations), version)
+            })?;
+            return Ok(share(out, head, all));
+        }
     };
+    reply(out, head, version, &response(state, topics, cluster_operations))?;
+    Ok(Answer::Written)
+}
+
+fn encode(response: &MetadataResponse, version: i16) -> Result<Bytes, CloseReason> {
+    let mut body = Vec::new();
+    response.encode(&mut body, version).map_err(|_| CloseReason::Internal)?;
+    body.shrink_to_fit();
+    Ok(body.into())
+}
+
+/// Begins the frame and leaves the rest to be sent from where it is; a short rest is copied.
+fn share(out: &mut Vec<u8>, head: ResponseHead, rest: Bytes) -> Answer {
+    let start = head.begin(out);
+    if rest.len() < MIN_SHARED_BYTES {
+        out.extend_from_slice(&rest);
+        finish(out, start, 0);
+        return Answer::Written;
+    }
+    finish(out, start, rest.len());
+    Answer::Shared(rest)
+}
+
+fn response(state: &NetState, topics: Vec<MetadataResponseTopic>, cluster_operations: bool) -> MetadataResponse {
     let cluster = state.snapshot.cluster();
     let brokers = cluster.brokers.iter().map(|broker| {
         MetadataResponseBroker::default()
@@ -85,11 +123,10 @@ pub fn handle(
         .with_cluster_id(Some(StrBytes::from_string(state.cluster_id.clone())))
         .with_controller_id(BrokerId(cluster.controller_id))
         .with_topics(topics);
-    if (8..=10).contains(&version) && request.include_cluster_authorized_operations {
+    if cluster_operations {
         response = response.with_cluster_authorized_operations(ALL_CLUSTER_OPERATIONS);
     }
-    reply(out, head, version, &response)?;
-    Ok(Answer::Written)
+    response
 }
 
 fn name_of(topic: &Arc<str>) -> TopicName {
