@@ -10,10 +10,14 @@
 //! | [`log`] | segments, indexes, recovery, producer state, retention, the log directory | `record`, `fs`, `clock` |
 //! | [`partition`] | a hosted partition: its log, leadership, high watermark and waiters | `log` |
 //! | [`net`] | sockets, framing, Produce and Fetch, purgatory, the control queue | everything above |
+//! | [`client`] | connections to brokers, their metadata, requests and answers; knows nothing of `net` and below | `wire`, `record` |
+//! | [`doorbell`] | an eventfd | std |
 //! | [`engine`] | the facade that the Python bindings hold | everything above |
 
+pub mod client;
 pub mod clock;
 pub mod compress;
+pub mod doorbell;
 pub mod engine;
 pub mod fs;
 pub mod log;

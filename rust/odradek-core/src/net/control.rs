@@ -12,8 +12,8 @@ use std::task::Waker;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::events::Doorbell;
 use super::mailbox::{Delivery, Mailbox};
+use crate::doorbell::Doorbell;
 
 /// One request that Python has to answer.
 #[derive(Debug, Clone)]

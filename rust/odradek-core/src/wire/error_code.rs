@@ -52,6 +52,26 @@ impl ErrorCode {
     }
 }
 
+/// Codes after which the same request may succeed later.
+const RETRIABLE: [i16; 32] = [
+    2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103, 106,
+    122, 123, 133,
+];
+/// Codes that say that the client's metadata may be old.
+const REFRESHES_METADATA: [i16; 14] = [3, 5, 6, 9, 13, 41, 56, 72, 74, 80, 83, 84, 100, 103];
+
+/// True when the same request may succeed later.
+#[must_use]
+pub fn is_retriable(code: i16) -> bool {
+    RETRIABLE.contains(&code)
+}
+
+/// True when a client should ask for Metadata before it tries again.
+#[must_use]
+pub fn refreshes_metadata(code: i16) -> bool {
+    REFRESHES_METADATA.contains(&code)
+}
+
 impl From<&LogError> for ErrorCode {
     fn from(error: &LogError) -> Self {
         match error {
@@ -71,5 +91,29 @@ impl From<&LogError> for ErrorCode {
             }
             LogError::Closed(_) => Self::NotLeaderOrFollower,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of codes lives in Python; ours says the same of each row.
+    #[test]
+    fn reactions_are_those_of_the_python_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/odradek/errors.py");
+        let table = std::fs::read_to_string(path).expect("the table");
+        let mut rows = 0;
+        for line in table.lines() {
+            let Some((name, row)) = line.trim().split_once(" = ") else { continue };
+            let mut cells = row.splitn(3, ", ");
+            let (Some(Ok(code)), Some(reaction)) = (cells.next().map(str::parse::<i16>), cells.next()) else {
+                continue;
+            };
+            rows += 1;
+            assert_eq!(is_retriable(code), matches!(reaction, "_RETRY" | "_REFRESH"), "{name}");
+            assert_eq!(refreshes_metadata(code), reaction == "_REFRESH", "{name}");
+        }
+        assert!(rows > 100, "the table was not understood: {rows} rows");
     }
 }

@@ -126,6 +126,36 @@ impl ResponseHead {
     }
 }
 
+/// How to take the header off the response to a request that we sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponseHeadReader {
+    flexible: bool,
+}
+
+impl ResponseHeadReader {
+    /// Of the response to a request of that API and version.
+    #[must_use]
+    pub fn of(api_key: i16, api_version: i16) -> Self {
+        Self { flexible: ApiKey::try_from(api_key).map_or(true, |key| key.response_header_version(api_version) > 0) }
+    }
+
+    /// Takes the header off a frame (without its length field) and leaves the body; returns the correlation id.
+    ///
+    /// # Errors
+    /// When the header is cut short or its tagged fields lie.
+    pub fn take(self, frame: &mut Bytes) -> Result<i32, WireError> {
+        if frame.len() < 4 {
+            return Err(WireError::Truncated { at: frame.len() });
+        }
+        let correlation_id = frame.get_i32();
+        if self.flexible {
+            let size = TAGS_ONLY.check(0, frame)?;
+            frame.advance(size);
+        }
+        Ok(correlation_id)
+    }
+}
+
 /// Sets the length of the frame that starts at `start` and ends at `out`'s end plus `extra` bytes sent from elsewhere.
 pub fn finish(out: &mut [u8], start: usize, extra: usize) {
     let length = out.len() - start - LENGTH_BYTES + extra;

@@ -7,8 +7,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Decodable;
 
-use super::shape::Kind::{Array, Blob, Fixed, FixedArray, Text};
-use super::shape::{Shape, WireError, between, field, since};
+use super::shape::Kind::{Array, Blob, Fixed, FixedArray, Struct, Text};
+use super::shape::{Shape, WireError, between, field, since, tagged};
 
 /// A request served in Rust.
 pub trait ServedRequest: Decodable {
@@ -70,10 +70,14 @@ served!(FetchRequest, Fetch, 4..=18, flexible 12, [
             since(12, Fixed(4)),
             since(5, Fixed(8)),
             field(Fixed(4)),
+            tagged(0, 17, Fixed(16)),
+            tagged(1, 18, Fixed(8)),
         ])),
     ])),
     since(7, Array(&[between(7, 12, Text), since(13, Fixed(16)), field(FixedArray(4))])),
     since(11, Text),
+    tagged(0, 12, Text),
+    tagged(1, 15, Struct(&[field(Fixed(4)), field(Fixed(8))])),
 ]);
 
 served!(ListOffsetsRequest, ListOffsets, 1..=10, flexible 6, [

@@ -1,8 +1,8 @@
-//! Proves that a request's claimed counts and lengths are true before anything is allocated for them.
+//! Proves that a message's claimed counts and lengths are true before anything is allocated for them.
 //!
 //! `kafka-protocol` reserves room for as many elements as an array claims. A lying count would abort the process, so
-//! each request that Rust decodes is walked first: every element that a count promises must be there, and all arrays
-//! and tagged fields of one request together hold at most [`MAX_ELEMENTS`]. The walk allocates nothing. What the
+//! each message that Rust decodes is walked first: every element that a count promises must be there, and all arrays
+//! and tagged fields of one message together hold at most [`MAX_ELEMENTS`] ([`MAX_ANSWER_ELEMENTS`] for a response). The walk allocates nothing. What the
 //! shapes leave out (whether null is allowed, UTF-8) the decoder checks itself, without harm.
 //!
 //! Shapes follow the published message definitions; `tests::shapes_match_the_codec` holds them to `kafka-protocol`.
@@ -12,12 +12,15 @@ use thiserror::Error;
 /// Array elements and tagged fields allowed in one request; each costs some 100 bytes once decoded.
 pub const MAX_ELEMENTS: usize = 200_000;
 
-/// What is wrong with a request.
+/// The same for one response: brokers are trusted further than clients, and Metadata of a large cluster is large.
+pub const MAX_ANSWER_ELEMENTS: usize = 4_000_000;
+
+/// What is wrong with a message.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WireError {
     /// A field or element reaches past the end.
-    #[error("request ends at byte {at}, inside a field")]
+    #[error("message ends at byte {at}, inside a field")]
     Truncated {
         /// Where the field starts.
         at: usize,
@@ -28,8 +31,8 @@ pub enum WireError {
         /// Where it stands.
         at: usize,
     },
-    /// More than [`MAX_ELEMENTS`].
-    #[error("more than {MAX_ELEMENTS} elements in one request")]
+    /// More than [`MAX_ELEMENTS`], or [`MAX_ANSWER_ELEMENTS`].
+    #[error("too many elements in one message")]
     TooManyElements,
     /// The codec refused what the walk let through (null where none may be, bad UTF-8).
     #[error("field value not allowed")]
@@ -45,6 +48,8 @@ pub enum Kind {
     Text,
     /// Bytes or records, perhaps null.
     Blob,
+    /// A struct.
+    Struct(&'static [Field]),
     /// An array of structs, perhaps null.
     Array(&'static [Field]),
     /// An array of values of that many bytes.
@@ -56,6 +61,7 @@ pub enum Kind {
 pub struct Field {
     from: i16,
     to: i16,
+    tag: Option<u32>,
     kind: Kind,
 }
 
@@ -68,16 +74,23 @@ pub const fn field(kind: Kind) -> Field {
 /// A field of version `from` and later ones.
 #[must_use]
 pub const fn since(from: i16, kind: Kind) -> Field {
-    Field { from, to: i16::MAX, kind }
+    Field { from, to: i16::MAX, tag: None, kind }
 }
 
 /// A field of versions `from` to `to`.
 #[must_use]
 pub const fn between(from: i16, to: i16, kind: Kind) -> Field {
-    Field { from, to, kind }
+    Field { from, to, tag: None, kind }
 }
 
-/// A request's form.
+/// A tagged field of version `from` and later ones. All that the codec knows must be named: it reads them by their form
+/// and not by their length, so a length that lies would lead it to bytes that were never walked.
+#[must_use]
+pub const fn tagged(tag: u32, from: i16, kind: Kind) -> Field {
+    Field { from, to: i16::MAX, tag: Some(tag), kind }
+}
+
+/// A message's form.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// First version with compact lengths and tagged fields.
@@ -92,8 +105,16 @@ impl Shape {
     /// # Errors
     /// The first thing that can't be true.
     pub fn check(&self, version: i16, body: &[u8]) -> Result<usize, WireError> {
-        let mut walk =
-            Walk { body, at: 0, version, flexible: version >= self.flexible_from, elements_left: MAX_ELEMENTS };
+        self.check_up_to(version, body, MAX_ELEMENTS)
+    }
+
+    /// As [`Shape::check`], with another bound on the elements.
+    ///
+    /// # Errors
+    /// The first thing that can't be true.
+    pub fn check_up_to(&self, version: i16, body: &[u8], max_elements: usize) -> Result<usize, WireError> {
+        let flexible = version >= self.flexible_from;
+        let mut walk = Walk { body, at: 0, version, flexible, elements_left: max_elements };
         walk.fields(self.fields)?;
         Ok(walk.at)
     }
@@ -110,43 +131,57 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn fields(&mut self, fields: &[Field]) -> Result<(), WireError> {
         for field in fields {
-            if self.version < field.from || self.version > field.to {
-                continue;
-            }
-            match field.kind {
-                Kind::Fixed(size) => self.skip(size)?,
-                Kind::Text => {
-                    let length = if self.flexible { self.compact_length()? } else { self.short_length()? };
-                    self.skip(length)?;
-                }
-                Kind::Blob => {
-                    let length = self.length()?;
-                    self.skip(length)?;
-                }
-                Kind::Array(element) => {
-                    let count = self.length()?;
-                    self.take_elements(count)?;
-                    for _ in 0..count {
-                        self.fields(element)?;
-                    }
-                }
-                Kind::FixedArray(size) => {
-                    let count = self.length()?;
-                    self.take_elements(count)?;
-                    self.skip(count * size)?;
-                }
+            if field.tag.is_none() && (field.from..=field.to).contains(&self.version) {
+                self.value(field.kind)?;
             }
         }
-        if self.flexible { self.tagged_fields() } else { Ok(()) }
+        if self.flexible { self.tagged_fields(fields) } else { Ok(()) }
     }
 
-    fn tagged_fields(&mut self) -> Result<(), WireError> {
+    fn value(&mut self, kind: Kind) -> Result<(), WireError> {
+        match kind {
+            Kind::Fixed(size) => self.skip(size),
+            Kind::Text => {
+                let length = if self.flexible { self.compact_length()? } else { self.short_length()? };
+                self.skip(length)
+            }
+            Kind::Blob => {
+                let length = self.length()?;
+                self.skip(length)
+            }
+            Kind::Struct(fields) => self.fields(fields),
+            Kind::Array(element) => {
+                let count = self.length()?;
+                self.take_elements(count)?;
+                for _ in 0..count {
+                    self.fields(element)?;
+                }
+                Ok(())
+            }
+            Kind::FixedArray(size) => {
+                let count = self.length()?;
+                self.take_elements(count)?;
+                self.skip(count * size)
+            }
+        }
+    }
+
+    fn tagged_fields(&mut self, fields: &[Field]) -> Result<(), WireError> {
         let count = self.unsigned_varint()? as usize;
         self.take_elements(count)?;
         for _ in 0..count {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()? as usize;
+            let start = self.at;
             self.skip(size)?;
+            let known = fields.iter().find(|field| field.tag == Some(tag) && field.from <= self.version);
+            if let Some(field) = known {
+                self.at = start;
+                self.value(field.kind)?;
+                if self.at != start + size {
+                    return Err(WireError::BadLength { at: start });
+                }
+            }
         }
         Ok(())
     }

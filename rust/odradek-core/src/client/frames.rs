@@ -1,0 +1,115 @@
+//! Cuts a byte stream into response frames. Memory grows with what has come, not with what a length claims.
+
+use std::io;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::net::TcpStream;
+
+/// Longest response: longer ones are no answer of a Kafka broker.
+pub const MAX_RESPONSE_BYTES: usize = 1 << 30;
+/// Room for small frames; a larger frame gets memory of its own.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// First piece of memory of a large frame; doubled as it fills.
+const FIRST_PIECE_BYTES: usize = 1 << 20;
+const LENGTH_BYTES: usize = 4;
+
+/// What one read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes.
+    Some,
+    /// Nothing at the moment.
+    Nothing,
+    /// The peer has closed.
+    End,
+}
+
+/// A length that can't be; `first` are the first bytes seen.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLength {
+    /// At most 64 bytes, the length field included.
+    pub first: Vec<u8>,
+}
+
+/// Collects bytes and gives frames, without their length field.
+pub struct FrameReader {
+    buffer: BytesMut,
+    large: Option<Large>,
+    max_bytes: usize,
+}
+
+struct Large {
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl FrameReader {
+    /// An empty one; a frame of more than `max_bytes` is refused.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self { buffer: BytesMut::new(), large: None, max_bytes }
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read(&mut self, stream: &TcpStream) -> io::Result<Read> {
+        let result = match &mut self.large {
+            Some(large) => {
+                if large.bytes.len() == large.bytes.capacity() {
+                    let more = large.bytes.len().max(FIRST_PIECE_BYTES).min(large.size - large.bytes.len());
+                    large.bytes.reserve_exact(more);
+                }
+                let room = large.bytes.capacity().min(large.size) - large.bytes.len();
+                stream.try_read_buf(&mut (&mut large.bytes).limit(room))
+            }
+            None => {
+                self.buffer.reserve(if self.buffer.is_empty() { BUFFER_BYTES } else { BUFFER_BYTES / 2 });
+                stream.try_read_buf(&mut self.buffer)
+            }
+        };
+        match result {
+            Ok(0) => Ok(Read::End),
+            Ok(_) => Ok(Read::Some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the next whole frame.
+    ///
+    /// # Errors
+    /// [`BadLength`] when the length is negative, too short for an answer or over the limit.
+    pub fn frame(&mut self) -> Result<Option<Bytes>, BadLength> {
+        if let Some(large) = &self.large {
+            if large.bytes.len() < large.size {
+                return Ok(None);
+            }
+            return Ok(self.large.take().map(|large| Bytes::from(large.bytes)));
+        }
+        let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if !(LENGTH_BYTES..=self.max_bytes).contains(&length) {
+            return Err(BadLength { first: self.buffer[..self.buffer.len().min(64)].to_vec() });
+        }
+        if self.buffer.len() >= LENGTH_BYTES + length {
+            self.buffer.advance(LENGTH_BYTES);
+            return Ok(Some(self.buffer.split_to(length).freeze()));
+        }
+        if length + LENGTH_BYTES > BUFFER_BYTES {
+            self.buffer.advance(LENGTH_BYTES);
+            let mut bytes = Vec::with_capacity(length.min(FIRST_PIECE_BYTES));
+            bytes.extend_from_slice(&self.buffer);
+            self.buffer.clear();
+            self.large = Some(Large { bytes, size: length });
+        }
+        Ok(None)
+    }
+
+    /// The start of what is there but no whole frame yet; for a message about it.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[..self.buffer.len().min(64)]
+    }
+}
