@@ -79,6 +79,11 @@ versus-charts: $(DEPS) ## Draw docs/img/*.svg from series.jsonl (measures it fir
 	test -f benches/versus/series.jsonl || $(MAKE) versus-series
 	$(BIN)/python -m benches.versus.charts
 
+.PHONY: versus-clients
+versus-clients: $(NATIVE) ## Our client beside three others on one broker; CLIENTS="--quick --only CASES --broker kafka"
+	case '$(CLIENTS)' in *kafka*) tests/support/get_kafka.sh ;; esac
+	$(BIN)/python -m benches.versus_clients $(CLIENTS)
+
 .PHONY: fmt
 fmt: $(DEPS) ## Format both languages
 	cargo fmt

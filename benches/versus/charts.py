@@ -24,7 +24,10 @@ BROKERS = {"odradek": ("odradek", "#0072b2", "o", "-"), "kafka": ("Apache Kafka"
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """One file: the series, what its sizes are, and (figure, title) of each panel."""
+    """One file: the series, what its sizes are, and (figure, title) of each panel.
+
+    Sizes, times and rates are on logarithmic axes, where a straight line is a power of the size; MB and MB/s start at 0.
+    """
 
     series: str
     sizes: str
@@ -96,6 +99,14 @@ def points(rows: Iterable[dict[str, Any]], series: str, broker: str, figure: str
     return [(size, statistics.median(values[size])) for size in sorted(values)]
 
 
+def tick(value: float) -> str:
+    """Label a tick: 0.5, 20, 5k, 10M."""
+    for step, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= step:
+            return f"{value / step:g}{letter}"
+    return f"{value:.3g}"
+
+
 def draw(rows: Sequence[dict[str, Any]], chart: Chart, file: Path) -> bool:
     """Draw one chart; `False` when no point of it was measured."""
     lines = {
@@ -108,8 +119,9 @@ def draw(rows: Sequence[dict[str, Any]], chart: Chart, file: Path) -> bool:
     mpl.use("svg")
     mpl.rcParams.update({"svg.hashsalt": "odradek", "svg.fonttype": "none", "font.size": 9, "axes.titlesize": 9})
     from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: PLC0415
 
-    columns = min(3, len(chart.panels))
+    columns = 2 if len(chart.panels) == 4 else 3
     height = -(-len(chart.panels) // columns)
     figure, grid = plt.subplots(height, columns, figsize=(3.4 * columns, 2.5 * height), squeeze=False)
     for axes, (name, title) in zip(grid.flat, chart.panels, strict=False):
@@ -118,8 +130,16 @@ def draw(rows: Sequence[dict[str, Any]], chart: Chart, file: Path) -> bool:
                 across, up = zip(*found, strict=True)
                 axes.plot(across, up, color=colour, marker=marker, linestyle=style, markersize=3.5, label=label)
         axes.set(title=title, xlabel=chart.sizes, xscale="log")
-        # A memory that did not grow is 0, which has no place on a logarithmic axis.
-        axes.set_yscale("symlog" if name == "idle_growth_mb" else "log", **({"linthresh": 1} if "idle" in name else {}))
+        reached = [value for broker in BROKERS for _, value in lines[name, broker]]
+        if "MB" in title:
+            axes.set_ylim(0, max([1.0, *reached]) * 1.1)
+        elif reached:
+            axes.set_yscale("log")
+            wide = max(reached) / min(reached) > 100
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+        axes.minorticks_off()
         axes.grid(visible=True, alpha=0.25)
     for axes in grid.flat[len(chart.panels) :]:
         axes.set_visible(False)

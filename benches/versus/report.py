@@ -1,7 +1,6 @@
 """From the rows of a session to a table: medians, ratios within a round, spread, and whether bar and aim hold.
 
-Used by both comparisons: `peer` is who odradek's broker is held against here, or whose client ours is held against in
-`benches.versus_clients`.
+Used by both comparisons: rows are of a broker here (column `broker`), of a client in `benches.versus_clients`.
 """
 
 from __future__ import annotations
@@ -62,20 +61,20 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _by_round(rows: Iterable[Row], broker: str, case: str, name: str) -> dict[int, float]:
-    mine = [row for row in rows if row["broker"] == broker and row["case"] == case and name in row]
+def _by_round(rows: Iterable[Row], column: str, who: str, case: str, name: str) -> dict[int, float]:
+    mine = [row for row in rows if row.get(column) == who and row["case"] == case and name in row]
     return {row["round"]: float(row[name]) for row in mine}
 
 
-def lines(rows: Sequence[Row], figures: Sequence[Figure] = FIGURES, peer: str = "kafka") -> list[Line]:
+def lines(rows: Sequence[Row], figures: Sequence[Figure] = FIGURES, column: str = "broker") -> list[Line]:
     """Put the rounds together; in the order in which the cases were first run."""
     found = []
     for case in dict.fromkeys(row["case"] for row in rows):
         for figure in figures:
             if not figure.matches(case):
                 continue
-            theirs = _by_round(rows, peer, case, figure.name)
-            ours = _by_round(rows, "odradek", case, figure.name)
+            theirs = _by_round(rows, column, figure.peer, case, figure.name)
+            ours = _by_round(rows, column, "odradek", case, figure.name)
             if not theirs and not ours:
                 continue
             ratios = sorted(ours[each] / theirs[each] for each in ours.keys() & theirs.keys() if theirs[each])

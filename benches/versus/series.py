@@ -122,7 +122,7 @@ def log_size(session: Session, size: int) -> dict[str, Any]:
         "produce", **many, connections=PARTITIONS, in_flight=5, records=16, record_bytes=1024, warmup=0, seconds=120,
         megabytes=size,
     )  # fmt: skip
-    found = session.loadgen("fetch", **many, max_bytes=16 << 10, scatter="yes", warmup=0.5, seconds=2).json()
+    found = session.loadgen("fetch", **many, max_bytes=16 << 10, scatter="yes", warmup=2, seconds=2).json()
     options = {"prefix": prefix, "partitions": PARTITIONS}
     figures = {f"fetch_{name}": found[name] for name in ("p50_us", "p99_us")}
     figures |= _restart(session, options)

@@ -49,7 +49,7 @@ class Finished:
 class Session:
     """One broker in one round. Cases call it; every figure goes through `report`."""
 
-    def __init__(self, broker: Broker, kafka: Kafka, record: Any, *, quick: bool, round_number: int) -> None:
+    def __init__(self, broker: Broker, kafka: Kafka | None, record: Any, *, quick: bool, round_number: int) -> None:
         self.broker = broker
         self.kafka = kafka
         self.quick = quick
@@ -133,6 +133,8 @@ class Session:
 
     def java(self, class_name: str, *arguments: str, timeout: float = 120) -> Finished:
         """Run one of Kafka's own tools."""
+        if self.kafka is None:
+            raise RunFailedError("Kafka's tools are not part of this session")
         return self.run([*self.kafka.java("-Xmx512m", "-XX:+UseG1GC"), class_name, *arguments], timeout=timeout)
 
     def run(self, command: Sequence[str], timeout: float = 120) -> Finished:

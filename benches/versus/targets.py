@@ -1,7 +1,7 @@
 """Which figures of which cases the table shows, and what they have to reach.
 
-A ratio is odradek's figure over Kafka's of the same round: a rate (`higher`) must be at least that many times Kafka's,
-everything else at most. A limit is a bound on odradek's own figure. The bar has to hold; the aim is what we are after.
+A ratio is odradek's figure over its peer's of the same round: a rate (`higher`) must be at least that many times the
+peer's, everything else at most. A limit is a bound on odradek's own figure. The bar has to hold; the aim is what we are after.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A row of the table: one figure of the cases that match; `bar` and `aim` are ratios, the limits own figures."""
+    """A row of the table: one figure of the cases that match; `bar` and `aim` are ratios, the limits own figures. The
+    peer is the broker (or the client) that odradek is held against."""
 
     cases: str
     name: str
@@ -22,6 +23,7 @@ class Figure:
     bar_limit: float | None = None
     aim_limit: float | None = None
     higher: bool = False
+    peer: str = "kafka"
 
     def matches(self, case: str) -> bool:
         """Whether it belongs to this case."""

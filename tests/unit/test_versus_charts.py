@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benches.versus.charts import CHARTS, points
+from benches.versus.charts import CHARTS, points, tick
 from benches.versus.series import SERIES
 
 
@@ -32,3 +32,7 @@ def test_quick_sizes_are_fewer_and_every_series_grows() -> None:
         assert len(series.quick) < len(series.sizes)
         for sizes in (series.quick, series.sizes):
             assert list(sizes) == sorted(set(sizes))
+
+
+def test_ticks_are_short_and_exact() -> None:
+    assert [tick(value) for value in (0, 0.05, 20, 1000, 5000, 2_000_000)] == ["0", "0.05", "20", "1k", "5k", "2M"]

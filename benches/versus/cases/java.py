@@ -43,7 +43,7 @@ def _twice_if_disturbed(what: Any, *arguments: Any) -> Finished:
 def _produce(session: Session, topic: str, size: int, codec: str, count: int) -> Finished:
     return session.java(
         "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", str(count),
-        "--payload-file", str(_payloads(session.kafka.folder.parent, size)), "--throughput", "-1",
+        "--payload-file", str(_payloads(session.broker.folder.parent, size)), "--throughput", "-1",
         "--warmup-records", str(count // 3), "--command-property", f"bootstrap.servers={session.broker.address}",
         "acks=all", f"compression.type={codec}",
     )  # fmt: skip

@@ -10,6 +10,7 @@ const KNOWN: &[&str] = &[
     "connections",
     "groups",
     "in-flight",
+    "key-bytes",
     "kind",
     "max-bytes",
     "megabytes",

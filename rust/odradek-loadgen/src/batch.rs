@@ -24,9 +24,14 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// One uncompressed batch of `count` records without key, each value `size` bytes of printable noise drawn from `seed`.
 pub fn encode(count: usize, size: usize, seed: u64) -> Vec<u8> {
+    encode_keyed(count, 0, size, seed)
+}
+
+/// The same with keys of `key` bytes; 0 = none.
+pub fn encode_keyed(count: usize, key: usize, size: usize, seed: u64) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis()) as i64;
     let last = i32::try_from(count - 1).unwrap_or(i32::MAX);
-    let mut out = Vec::with_capacity(HEADER + count * (size + 16));
+    let mut out = Vec::with_capacity(HEADER + count * (key + size + 16));
     out.extend_from_slice(&0_i64.to_be_bytes());
     out.extend_from_slice(&0_i32.to_be_bytes());
     out.extend_from_slice(&(-1_i32).to_be_bytes());
@@ -41,20 +46,24 @@ pub fn encode(count: usize, size: usize, seed: u64) -> Vec<u8> {
     out.extend_from_slice(&(-1_i32).to_be_bytes());
     out.extend_from_slice(&(last + 1).to_be_bytes());
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut record = Vec::with_capacity(size + 16);
-    for delta in 0..count {
-        record.clear();
-        record.push(0);
-        varint(&mut record, 0);
-        varint(&mut record, delta as i64);
-        varint(&mut record, -1);
-        varint(&mut record, size as i64);
-        for _ in 0..size {
+    let mut record = Vec::with_capacity(key + size + 16);
+    let mut noise = |record: &mut Vec<u8>, length: usize| {
+        for _ in 0..length {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
             record.push(b' ' + (state % 95) as u8);
         }
+    };
+    for delta in 0..count {
+        record.clear();
+        record.push(0);
+        varint(&mut record, 0);
+        varint(&mut record, delta as i64);
+        varint(&mut record, if key == 0 { -1 } else { key as i64 });
+        noise(&mut record, key);
+        varint(&mut record, size as i64);
+        noise(&mut record, size);
         varint(&mut record, 0);
         varint(&mut out, record.len() as i64);
         out.extend_from_slice(&record);

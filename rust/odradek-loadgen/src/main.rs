@@ -34,7 +34,7 @@ const USAGE: &str = "usage: odradek-loadgen COMMAND --address HOST:PORT [--OPTIO
 
 commands and their options (defaults in brackets):
   produce   --topic T --partitions [1] --connections [1] --in-flight [1] --records [1] a batch of --record-bytes [100]
-            --acks [1], and the limits below; connection c writes to partitions c, c + connections, ...
+            --key-bytes [0 = no key] --acks [1], and the limits below; connection c writes to partitions c, c + connections, ...
   fetch     --topic T --partitions [1] --connections [1] --max-bytes [1048576] a partition
             --partitions-per-request [1] --verify-crc [no] --scatter [no]: from anywhere in the log, not in order;
             and the limits below

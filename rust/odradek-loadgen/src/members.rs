@@ -120,9 +120,10 @@ fn await_coordinator(connection: &mut Connection, group: &str) -> Result<()> {
     loop {
         let found = wire::read_find_coordinator(&connection.call(wire::find_coordinator(group))?)?;
         if found == 0 {
-            // From nobody: an unknown member is refused, but only by a coordinator that has loaded.
+            // From nobody: an unknown member is refused, but only by a coordinator that has loaded; Kafka's says 0 till then.
             let answer = connection.call(wire::heartbeat(group, &Membership::default()))?;
-            if !SETTLING.contains(&wire::read_heartbeat(&answer)?) {
+            let said = wire::read_heartbeat(&answer)?;
+            if said != 0 && !SETTLING.contains(&said) {
                 return Ok(());
             }
         } else if !SETTLING.contains(&found) {

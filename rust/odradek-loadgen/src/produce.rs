@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<String> {
     let limits = Limits::from(args, args.count("in-flight", 1)?)?;
     messages::await_leaders(&mut messages::open(&address)?, &topic, partitions)?;
 
-    let batch = batch::encode(records, args.count("record-bytes", 100)?, 7);
+    let batch = batch::encode_keyed(records, args.or("key-bytes", 0)?, args.count("record-bytes", 100)?, 7);
     let marker = i32::from_be_bytes([0x7a, 0x11, 0x7a, 0x11]);
     let template = messages::produce(&topic, &[marker], acks, &batch);
     let partition_at = template
