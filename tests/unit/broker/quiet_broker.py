@@ -103,6 +103,16 @@ class NotingEngine:
         return [(topic, number, 100 + number) for topic, number in sorted(self.hosted)]
 
 
+class NotingGroups:
+    """In place of the group coordinator: keeps who asked for it."""
+
+    def __init__(self):
+        self.announced = []
+
+    def announce(self, group_id, connection_id):
+        self.announced.append((group_id, connection_id))
+
+
 class World:
     """One broker's Python side."""
 
@@ -141,6 +151,7 @@ class World:
             configs=configs,
             producer_ids=ProducerIds(store, NODE),
             loop=asyncio.get_running_loop(),
+            groups=NotingGroups(),
         )
         world = cls(engine, store, services, None)
         world.dispatcher = Dispatcher(engine, services, handlers.load(), world.fatal.put_nowait)

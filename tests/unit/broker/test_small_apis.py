@@ -61,6 +61,8 @@ async def test_this_broker_coordinates_every_group_from_the_first_request_on(wor
     for row in await coordinator(world, version, "g", "h"):
         assert (row.error_code, row.node_id, row.host, row.port) == (0, NODE, "broker.example", 9092)
     assert len(world.engine.published["__consumer_offsets"][3]) == 50
+    keys = ["g", "h"] if version >= 4 else ["g"]
+    assert world.services.groups.announced == [(key, world.connection) for key in keys]
 
 
 async def test_the_offsets_topic_is_made_once_by_many_first_requests(world):
@@ -81,6 +83,7 @@ async def test_other_kinds_of_coordinators_are_refused_for_good(world, key_type,
     (row,) = await coordinator(world, 6, "g", key_type=key_type)
     assert (row.error_code, row.node_id) == (code, -1)
     assert not ErrorCode(code).retriable
+    assert not world.services.groups.announced, "nobody is going to join"
 
 
 @pytest.mark.parametrize("version", range(3))

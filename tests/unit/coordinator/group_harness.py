@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 
 from odradek.broker.coordinator.group.classic import ClassicGroup
+from odradek.broker.coordinator.group.gathering import QUIET_MS
 from odradek.broker.coordinator.group.members import Identity, JoinRequest
 from odradek.broker.coordinator.group.service import OFFSETS_TOPIC, GroupCoordinator
 from odradek.broker.coordinator.group.settings import GroupSettings
@@ -73,6 +74,10 @@ class Driver:
             raise AssertionError("the group does not stop waking up")
         self.now = end
 
+    def gather(self):
+        """Let a first rebalance end: its members have found each other."""
+        self.advance(QUIET_MS)
+
     def join(self, member_id="", **changes):
         """Send a join; return its waiter, whose answer may come later."""
         waiter = next(self._waiters)
@@ -108,7 +113,7 @@ class Driver:
     def stable(self, count, **changes):
         """Return the ids of `count` members of a stable group, the leader first."""
         joined = [self.add(**changes) for _ in range(count)]
-        self.advance(0)
+        self.gather()
         members = [member_id for member_id, _ in joined]
         self.sync_all(members)
         return members

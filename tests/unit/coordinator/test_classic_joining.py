@@ -22,7 +22,7 @@ def test_a_dynamic_member_is_sent_back_to_join_with_the_id_it_is_given(group):
 
 def test_a_member_of_the_old_protocol_is_let_in_without_the_round_trip(group):
     waiter = group.join(needs_member_id=False)
-    group.advance(0)
+    group.gather()
     assert group.answers[waiter].error == ErrorCode.NONE
     assert group.answers[waiter].member_id == "m1"
 
@@ -52,7 +52,7 @@ def test_an_unknown_member_id_is_refused(group):
 
 def test_only_the_leader_is_told_who_the_members_are(group):
     (one, first), (two, second) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     leader, follower = group.answers[first], group.answers[second]
     assert leader.leader == follower.leader == one
     assert leader.members == ((one, None, subscription("orders")), (two, None, subscription("orders")))
@@ -150,7 +150,7 @@ def test_a_follower_that_changes_its_subscription_starts_a_rebalance(group):
 
 def test_a_member_that_missed_its_answer_gets_it_again_before_the_sync(group):
     (leader, _), _ = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     again = group.answers[group.join(leader)]
     assert (again.generation, len(again.members)) == (1, 2)
     assert group.group.state is State.COMPLETING_REBALANCE
@@ -158,7 +158,7 @@ def test_a_member_that_missed_its_answer_gets_it_again_before_the_sync(group):
 
 def test_a_member_that_changes_before_the_sync_starts_over(group):
     (leader, _), (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     waiting = group.sync(follower)
     group.join(leader, protocols={"range": subscription("bills")})
     assert group.answers[waiting].error == ErrorCode.REBALANCE_IN_PROGRESS
@@ -178,7 +178,7 @@ def test_the_protocol_most_members_prefer_among_those_all_support_is_chosen(grou
     blob = subscription("orders")
     wishes = [["sticky", "range", "rr"], ["rr", "range"], ["rr", "range", "sticky"], ["range", "rr"]]
     waiters = [group.add(protocols=dict.fromkeys(names, blob))[1] for names in wishes]
-    group.advance(0)
+    group.gather()
     # sticky is not everybody's; votes: range, rr, rr, range -> the first of the two
     assert {group.answers[waiter].protocol for waiter in waiters} == {"range"}
     one_more = group.add(protocols=dict.fromkeys(["rr", "range"], blob))[1]
@@ -207,7 +207,7 @@ def test_an_empty_group_takes_members_of_another_protocol_type(group):
     member = group.stable(1)[0]
     group.leave((member, None))
     waiter = group.join(protocol_type="connect", needs_member_id=False)
-    group.advance(0)
+    group.gather()
     assert group.answers[waiter].protocol_type == "connect"
 
 

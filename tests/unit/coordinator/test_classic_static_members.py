@@ -15,7 +15,7 @@ def group():
 def settle(group, *instances):
     """Bring static members to a stable generation; return their member ids, the leader's first."""
     waiters = [group.join(instance_id=instance) for instance in instances]
-    group.advance(0)
+    group.gather()
     members = [group.answers[waiter].member_id for waiter in waiters]
     assignments = {member_id: instance.encode() for member_id, instance in zip(members, instances, strict=True)}
     for member_id, instance in zip(members, instances, strict=True):
@@ -26,7 +26,7 @@ def settle(group, *instances):
 
 def test_a_static_member_needs_no_round_trip_for_its_id(group):
     waiter = group.join(instance_id="a")
-    group.advance(0)
+    group.gather()
     assert group.answers[waiter].error == ErrorCode.NONE
 
 
@@ -79,7 +79,7 @@ def test_the_old_self_that_waits_is_fenced_at_once(group):
 
 def test_a_restart_between_join_and_sync_starts_over(group):
     waiters = [group.join(instance_id=instance) for instance in "ab"]
-    group.advance(0)
+    group.gather()
     follower = group.answers[waiters[1]].member_id
     waiting = group.sync(follower, instance_id="b")
     group.join(instance_id="a")
@@ -90,7 +90,7 @@ def test_a_restart_between_join_and_sync_starts_over(group):
 def test_a_restart_that_changes_the_protocol_starts_a_rebalance(group):
     blob = subscription("orders")
     waiter = group.join(instance_id="a", protocols={"range": blob, "sticky": blob})
-    group.advance(0)
+    group.gather()
     group.sync(group.answers[waiter].member_id, instance_id="a")
     again = group.join(instance_id="a", protocols={"sticky": blob, "range": blob})
     assert (group.answers[again].generation, group.answers[again].protocol) == (2, "sticky")

@@ -14,7 +14,7 @@ def group():
 
 def test_a_follower_waits_until_the_leader_has_brought_the_assignments(group):
     (leader, _), (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     waiting = group.sync(follower)
     assert waiting not in group.answers
     bringing = group.sync(leader, assignments={leader: b"L", follower: b"F"})
@@ -35,7 +35,7 @@ def test_a_settled_generation_is_one_record_with_its_assignments(group):
 
 def test_a_member_that_the_leader_forgot_gets_an_empty_assignment(group):
     (leader, _), (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     group.sync(leader, assignments={leader: b"all", "who": b"?"})
     answer = group.answers[group.sync(follower)]
     assert (answer.error, answer.assignment) == (ErrorCode.NONE, b"")
@@ -69,7 +69,7 @@ def test_a_sync_of_another_protocol_is_refused(group, protocol):
 
 def test_a_repeated_sync_answers_the_one_before(group):
     _, (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     gone, retry = group.sync(follower), group.sync(follower)
     assert group.answers[gone].error == ErrorCode.REBALANCE_IN_PROGRESS
     assert retry not in group.answers
@@ -77,7 +77,7 @@ def test_a_repeated_sync_answers_the_one_before(group):
 
 def test_members_that_never_sync_are_dropped_after_the_rebalance_time_out(group):
     (leader, _), (silent, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     group.sync(leader, assignments={leader: b"L"})
     assert group.group.state is State.STABLE
     group.keep_alive([leader, silent], REBALANCE_MS)
@@ -87,7 +87,7 @@ def test_members_that_never_sync_are_dropped_after_the_rebalance_time_out(group)
 
 def test_a_leader_that_never_syncs_is_dropped_and_the_others_join_again(group):
     (leader, _), (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     waiting = group.sync(follower)
     group.keep_alive([leader], REBALANCE_MS)
     assert group.answers[waiting].error == ErrorCode.REBALANCE_IN_PROGRESS
@@ -97,7 +97,7 @@ def test_a_leader_that_never_syncs_is_dropped_and_the_others_join_again(group):
 
 def test_a_failed_append_tells_nobody_of_the_generation(group):
     (leader, _), (follower, _) = group.add(), group.add()
-    group.advance(0)
+    group.gather()
     waiting = group.sync(follower)
     group.group.sync(  # as `Driver.sync`, but the record is lost
         _identity(leader, group), (None, None), {leader: b"L"}, "leader", group.now
@@ -128,7 +128,7 @@ def test_a_heartbeat_of_another_generation_is_refused_and_keeps_nobody_alive(gro
 
 def test_a_heartbeat_before_the_sync_is_welcome(group):
     member, _ = group.add()
-    group.advance(0)
+    group.gather()
     assert group.group.state is State.COMPLETING_REBALANCE
     assert group.heartbeat(member) == ErrorCode.NONE
 

@@ -114,6 +114,10 @@ class Runtime:
         self._start_load(partition)
         raise CoordinatorLoadInProgressError(f"{self._topic}-{partition} is being read")
 
+    def shard_if_loaded(self, partition: int) -> Shard | None:
+        """Return the state of a partition if it is there; never starts to load it."""
+        return self._shards.get(partition)
+
     def loaded(self) -> Iterable[Shard]:
         """Return the shards that are there."""
         return self._shards.values()

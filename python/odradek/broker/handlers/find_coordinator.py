@@ -42,9 +42,12 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         "error_code": ErrorCode.NONE if error is None else error.error_code,
         "error_message": None if error is None else str(error),
     }
+    keys = request.coordinator_keys if ctx.api_version >= 4 else (request.key,)
+    if error is None:
+        for key in keys:
+            ctx.broker.groups.announce(key, ctx.connection_id)
     if ctx.api_version < 4:
         return m.FindCoordinatorResponse(**answer)
-    keys = request.coordinator_keys
     return m.FindCoordinatorResponse(coordinators=tuple(m.Coordinator(key=key, **answer) for key in keys))
 
 

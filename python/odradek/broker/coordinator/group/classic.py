@@ -16,7 +16,8 @@ What is volatile and what is replayed: who is a member and who waits for what is
 in the making, as in Kafka. A settled generation (stable with its assignments, or empty) is a GroupMetadata record; the
 group becomes STABLE only by `apply(record)`, which is also all that happens when the log is read at start.
 
-Read next: `states.py` (the table), `members.py` (the data), `service.py` (the caller). Source: Kafka `ClassicGroup`, `GroupMetadataManager`;
+Read next: `states.py` (the table), `members.py` (the data), `gathering.py` (the first rebalance), `service.py` (the
+caller). Source: Kafka `ClassicGroup`, `GroupMetadataManager`;
 KIP-62, KIP-134, KIP-345, KIP-394, KIP-814.
 """
 
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Final
 
+from odradek.broker.coordinator.group.gathering import Gathering
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Member, Members, Synced, Waiter
 from odradek.broker.coordinator.group.records import GroupMetadata
 from odradek.broker.coordinator.group.states import HEARTBEAT, TRANSITIONS, Limits, State
@@ -40,17 +42,15 @@ class ClassicGroup:
     """One group. Belongs to one event loop; every event leaves it consistent, whatever comes next."""
 
     __slots__ = (
-        "_initial",
-        "_initial_delay_ms",
-        "_initial_left_ms",
+        "_gathering",
         "_join_deadline_ms",
         "_limits",
-        "_new_member_added",
         "_pending_sync",
         "_sync_deadline_ms",
         "answers",
         "generation",
         "group_id",
+        "lookups",
         "members",
         "protocol",
         "protocol_type",
@@ -80,11 +80,10 @@ class ClassicGroup:
         self._pending_sync: set[str] = set()
         self._join_deadline_ms: float = inf
         self._sync_deadline_ms: float = inf
-        self._initial = False
+        self.lookups = 0
+        """On how many connections the coordinator was asked for lately, before there are members; the caller sets it."""
+        self._gathering: Gathering | None = None
         """This rebalance left EMPTY: it ends by time, to let more members come."""
-        self._new_member_added = False
-        self._initial_delay_ms = 0
-        self._initial_left_ms = 0
 
     # Joining
 
@@ -115,6 +114,7 @@ class ClassicGroup:
         elif request.instance_id is None and request.needs_member_id:
             self.members.pending[new_id] = self._arm(now_ms + request.session_timeout_ms)
             self._refuse(waiter, ErrorCode.MEMBER_ID_REQUIRED, new_id)
+            self._look_around(now_ms)
         else:
             self._add(request, new_id, waiter, now_ms)
 
@@ -135,7 +135,8 @@ class ClassicGroup:
     def _add(self, request: JoinRequest, member_id: str, waiter: Waiter, now_ms: float) -> None:
         if not self.members:
             self.protocol_type = request.protocol_type
-        self._new_member_added = self._initial
+        if self._gathering is not None:
+            self._gathering.grow()
         self.members.add(
             Member(
                 member_id,
@@ -206,30 +207,30 @@ class ClassicGroup:
                 self._extend(member, now_ms)
         self._pending_sync.clear()
         self._sync_deadline_ms = inf
-        self._initial = self.state is State.EMPTY
+        was_empty = self.state is State.EMPTY
         self._move_to(State.PREPARING_REBALANCE)
-        if self._initial:
-            delay = self._limits.initial_rebalance_delay_ms
-            self._initial_delay_ms = delay
-            self._initial_left_ms = max(self.members.rebalance_timeout_ms() - delay, 0)
-            self._new_member_added = False
-            self._join_deadline_ms = self._arm(now_ms + delay)
+        if was_empty:
+            delay_ms = self._limits.initial_rebalance_delay_ms
+            self._gathering = Gathering(delay_ms, self.members.rebalance_timeout_ms(), self.lookups, now_ms)
+            self._look_around(now_ms)
         elif self.members.all_joined():
             self._complete_join(now_ms)
         else:
             self._join_deadline_ms = self._arm(now_ms + self.members.rebalance_timeout_ms())
 
     def _complete_join_if_ready(self, now_ms: float) -> None:
-        if self.state is State.PREPARING_REBALANCE and not self._initial and self.members.all_joined():
+        self._look_around(now_ms)
+        if self.state is State.PREPARING_REBALANCE and self._gathering is None and self.members.all_joined():
             self._complete_join(now_ms)
 
+    def _look_around(self, now_ms: float) -> None:
+        if self._gathering is not None:
+            members = self.members
+            self._join_deadline_ms = self._arm(self._gathering.look(len(members), len(members.pending), now_ms))
+
     def _join_time_is_up(self, now_ms: float) -> None:
-        if self._initial and self._new_member_added and self._initial_left_ms:
-            self._new_member_added = False
-            delay = min(self._limits.initial_rebalance_delay_ms, self._initial_left_ms)
-            self._initial_left_ms = max(self._initial_left_ms - self._initial_delay_ms, 0)
-            self._initial_delay_ms = delay
-            self._join_deadline_ms = self._arm(now_ms + delay)
+        if self._gathering is not None and self._gathering.prolong(now_ms):
+            self._join_deadline_ms = self._arm(self._gathering.deadline_ms)
         else:
             self._complete_join(now_ms)
 
@@ -244,7 +245,7 @@ class ClassicGroup:
             # Only static members, none of them back: wait on, until one is or their sessions end.
             self._join_deadline_ms = self._arm(now_ms + max(members.rebalance_timeout_ms(), 1_000))
             return
-        self._initial = False
+        self._gathering = None
         self.generation += 1
         if not members:
             self.protocol = None

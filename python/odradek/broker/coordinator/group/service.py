@@ -17,6 +17,7 @@ from uuid import uuid4
 from odradek.broker.coordinator.clock import Alarm, Clock
 from odradek.broker.coordinator.group import records
 from odradek.broker.coordinator.group.classic import ClassicGroup
+from odradek.broker.coordinator.group.gathering import Lookups
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
 from odradek.broker.coordinator.group.settings import GroupSettings
@@ -75,6 +76,7 @@ class GroupCoordinator:
         self._alarms: dict[str, tuple[float, Alarm]] = {}
         """By group: when it wakes up, and the alarm set for that."""
         self._cleanup: Alarm | None = None
+        self._lookups = Lookups()
 
     # Life
 
@@ -96,6 +98,15 @@ class GroupCoordinator:
 
     # Membership
 
+    def announce(self, group_id: str, connection_id: int) -> None:
+        """Take note that a client asked who coordinates this group: it will likely join soon (see `gathering.py`)."""
+        shard = (
+            self._runtime.shard_if_loaded(partition_of(group_id, self._partitions())) if self._partitions() else None
+        )
+        group = None if shard is None else cast("GroupShard", shard).groups.get(group_id)
+        if group is None or not group.members:
+            self._lookups.add(group_id, connection_id, self._clock.monotonic_ms())
+
     async def join(self, group_id: str, request: JoinRequest) -> Joined:
         """Join a group; returns when the next generation is complete, or at once with an error."""
         if not group_id:
@@ -114,6 +125,8 @@ class GroupCoordinator:
             group = shard.group_or_new(group_id)
             # A group is known from its first member on, even if the broker dies before the first generation.
             group.records.append(GroupMetadata("", 0, None, None, -1))
+        if group.state is State.EMPTY:
+            group.lookups = self._lookups.count(group_id, self._clock.monotonic_ms())
         waiter: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
         prefix = request.client_id if request.instance_id is None else request.instance_id
         group.join(request, waiter, self._clock.monotonic_ms(), lambda: f"{prefix}-{uuid4()}")
