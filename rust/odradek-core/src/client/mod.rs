@@ -18,6 +18,7 @@
 pub mod cluster;
 pub mod completion;
 pub mod connection;
+pub mod consumer;
 pub mod error;
 pub mod foreign;
 pub mod frames;

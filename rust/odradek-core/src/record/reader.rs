@@ -63,6 +63,20 @@ impl<'a> Headers<'a> {
         }
         Ok(headers)
     }
+
+    /// Reads headers that [`Headers::raw`] gave.
+    ///
+    /// # Errors
+    /// [`BatchError::InvalidRecord`] when they are not exactly `count` headers.
+    pub fn parse(raw: &'a [u8], count: i32) -> Result<Self, BatchError> {
+        Self::check(Cursor::new(raw), count)
+    }
+
+    /// The bytes of the headers that are left, to be kept and read later.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.cursor.rest()
+    }
 }
 
 fn read_header<'a>(cursor: &mut Cursor<'a>) -> Result<Header<'a>, BatchError> {
@@ -117,7 +131,19 @@ impl<'a> Records<'a> {
     /// [`BatchError::Malformed`] for a negative count.
     pub fn new(payload: &'a [u8], count: i32) -> Result<Self, BatchError> {
         let left = u32::try_from(count).map_err(|_| BatchError::Malformed("its record count is negative"))?;
-        Ok(Self { cursor: Cursor::new(payload), left, failed: false })
+        Ok(Self::resume(payload, left))
+    }
+
+    /// Goes on where [`Records::remaining`] told another reader to stand.
+    #[must_use]
+    pub fn resume(rest: &'a [u8], left: u32) -> Self {
+        Self { cursor: Cursor::new(rest), left, failed: false }
+    }
+
+    /// (bytes, records) not read yet.
+    #[must_use]
+    pub fn remaining(&self) -> (usize, u32) {
+        (self.cursor.remaining(), self.left)
     }
 }
 

@@ -1,0 +1,124 @@
+//! The bound on what a fetcher holds: every byte asked for, received or decompressed is leased here until it is dropped.
+//!
+//! A lease lives as long as the memory it stands for: slices of one answer share the answer's lease, so an answer of which
+//! one slice is left still counts in full, as it still takes its memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Bytes in use, their bound, and who waits for some to come back.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    wanted: AtomicBool,
+    wake: Arc<Notify>,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes; `wake` is notified when bytes come back after [`Budget::want`].
+    #[must_use]
+    pub fn new(limit: usize, wake: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0), wanted: AtomicBool::new(false), wake })
+    }
+
+    /// The bound in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes leased at present.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Bytes that may still be leased.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.used())
+    }
+
+    /// Asks for a notification when bytes come back.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Release);
+    }
+
+    /// Leases bytes even past the bound: for what exists already, or for the one batch without which nothing goes on.
+    #[must_use]
+    pub fn lease(self: &Arc<Self>, bytes: usize) -> Lease {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+        Lease { budget: Arc::clone(self), bytes }
+    }
+}
+
+/// Bytes in use; given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Lease {
+    /// Bytes leased.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes it `bytes`, more or less than before.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes >= self.bytes {
+            self.budget.used.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+        } else {
+            self.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.budget.used.fetch_sub(bytes, Ordering::AcqRel);
+        if bytes > 0 && self.budget.wanted.swap(false, Ordering::AcqRel) {
+            self.budget.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_leased_counts_until_it_is_dropped_or_shrunk() {
+        let budget = Budget::new(100, Arc::new(Notify::new()));
+        let mut first = budget.lease(60);
+        let second = budget.lease(70);
+        assert_eq!((budget.used(), budget.room()), (130, 0));
+        first.resize(10);
+        assert_eq!((budget.used(), budget.room()), (80, 20));
+        drop(second);
+        first.resize(30);
+        assert_eq!((first.bytes(), budget.used()), (30, 30));
+        drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_back_wake_whoever_wanted_them() {
+        let wake = Arc::new(Notify::new());
+        let budget = Budget::new(10, Arc::clone(&wake));
+        let lease = budget.lease(10);
+        budget.want();
+        drop(lease);
+        wake.notified().await;
+    }
+}

@@ -1,0 +1,199 @@
+//! Records as columns, laid out as Apache Arrow lays them out, without an object a record.
+//!
+//! Variable-length columns have 32-bit offsets, so one set of columns holds less than 2 GiB of each; [`Columns::has_room`]
+//! ends a walk before that.
+
+use std::sync::Arc;
+
+use super::chunk::{FetchedRecord, Run, Sink};
+
+/// Bytes in one variable-length column at which no further record is taken; a record is at most as large again.
+const COLUMN_BYTES: usize = 1 << 30;
+
+/// Which rows are not null, a bit a row, lowest first. Empty while none is null.
+#[derive(Debug, Default)]
+pub struct Validity {
+    bits: Vec<u8>,
+    rows: usize,
+    nulls: usize,
+}
+
+impl Validity {
+    #[inline]
+    fn push(&mut self, valid: bool) {
+        if !valid && self.nulls == 0 {
+            self.bits = vec![0xff; self.rows.div_ceil(8)];
+        }
+        let at = self.rows;
+        self.rows += 1;
+        if self.nulls == 0 && valid {
+            return;
+        }
+        if at / 8 == self.bits.len() {
+            self.bits.push(0);
+        }
+        if valid {
+            self.bits[at / 8] |= 1 << (at % 8);
+        } else {
+            self.bits[at / 8] &= !(1 << (at % 8));
+            self.nulls += 1;
+        }
+    }
+
+    /// The bits, if any row is null.
+    #[must_use]
+    pub fn into_bits(self) -> Option<Vec<u8>> {
+        (self.nulls > 0).then_some(self.bits)
+    }
+}
+
+/// Bytes, or null, a row.
+#[derive(Debug)]
+pub struct BytesColumn {
+    /// Where each row begins in `data`, and where the last ends.
+    pub offsets: Vec<i32>,
+    /// All rows' bytes.
+    pub data: Vec<u8>,
+    /// Which rows are not null.
+    pub validity: Validity,
+}
+
+impl Default for BytesColumn {
+    fn default() -> Self {
+        Self { offsets: vec![0], data: Vec::new(), validity: Validity::default() }
+    }
+}
+
+impl BytesColumn {
+    #[inline]
+    fn push(&mut self, bytes: Option<&[u8]>) {
+        self.data.extend_from_slice(bytes.unwrap_or_default());
+        self.end_row(bytes.is_some());
+    }
+
+    #[inline]
+    fn end_row(&mut self, valid: bool) {
+        // `has_room` keeps this within 31 bits.
+        self.offsets.push(self.data.len() as i32);
+        self.validity.push(valid);
+    }
+}
+
+/// A list of (name, value) a row.
+#[derive(Debug)]
+pub struct HeadersColumn {
+    /// Where each row begins among the names and values, and where the last ends.
+    pub offsets: Vec<i32>,
+    /// Names, UTF-8, never null.
+    pub keys: BytesColumn,
+    /// Values.
+    pub values: BytesColumn,
+}
+
+impl Default for HeadersColumn {
+    fn default() -> Self {
+        Self { offsets: vec![0], keys: BytesColumn::default(), values: BytesColumn::default() }
+    }
+}
+
+/// All columns. A [`Sink`].
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// Names that `topic` refers to.
+    pub topics: Vec<Arc<str>>,
+    /// Place in `topics`.
+    pub topic: Vec<i32>,
+    /// Partition numbers.
+    pub partition: Vec<i32>,
+    /// Offsets.
+    pub offset: Vec<i64>,
+    /// Timestamps, ms since 1970 UTC.
+    pub timestamp: Vec<i64>,
+    /// Keys.
+    pub key: BytesColumn,
+    /// Values.
+    pub value: BytesColumn,
+    /// Headers.
+    pub headers: HeadersColumn,
+    run: (i32, i32),
+}
+
+impl Columns {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offset.len()
+    }
+
+    /// True without rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offset.is_empty()
+    }
+}
+
+impl Sink for Columns {
+    fn begin(&mut self, run: &Run<'_>) {
+        let name = &run.partition.topic;
+        let place = self.topics.iter().rposition(|topic| topic == name).unwrap_or_else(|| {
+            self.topics.push(Arc::clone(name));
+            self.topics.len() - 1
+        });
+        self.run = (place as i32, run.partition.partition);
+        for column in [
+            &mut self.topic,
+            &mut self.partition,
+            &mut self.key.offsets,
+            &mut self.value.offsets,
+            &mut self.headers.offsets,
+        ] {
+            column.reserve(run.records);
+        }
+        self.offset.reserve(run.records);
+        self.timestamp.reserve(run.records);
+        self.value.data.reserve(run.bytes);
+    }
+
+    #[inline]
+    fn record(&mut self, record: &FetchedRecord<'_>) {
+        self.topic.push(self.run.0);
+        self.partition.push(self.run.1);
+        self.offset.push(record.offset);
+        self.timestamp.push(record.timestamp_ms);
+        self.key.push(record.key);
+        self.value.push(record.value);
+        if record.headers.len() > 0 {
+            for header in record.headers.clone() {
+                self.headers.keys.data.extend_from_slice(String::from_utf8_lossy(header.key).as_bytes());
+                self.headers.keys.end_row(true);
+                self.headers.values.push(header.value);
+            }
+        }
+        self.headers.offsets.push(self.headers.keys.offsets.len() as i32 - 1);
+    }
+
+    fn has_room(&self) -> bool {
+        let sizes = [&self.key, &self.value, &self.headers.keys, &self.headers.values];
+        // A name that is not UTF-8 may grow threefold; headers are bounded lower for it.
+        sizes.iter().all(|column| column.data.len() < COLUMN_BYTES) && self.headers.keys.data.len() < COLUMN_BYTES / 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validity_is_kept_only_from_the_first_null_on() {
+        let mut all = Validity::default();
+        (0..20).for_each(|_| all.push(true));
+        assert_eq!(all.into_bits(), None);
+        for null_at in [0, 7, 8, 13] {
+            let mut some = Validity::default();
+            (0..20).for_each(|row| some.push(row != null_at));
+            let bits = some.into_bits().expect("a null");
+            let valid = (0..20).filter(|row| bits[row / 8] >> (row % 8) & 1 == 1);
+            assert_eq!(valid.collect::<Vec<_>>(), (0..20).filter(|&row| row != null_at).collect::<Vec<_>>());
+        }
+    }
+}

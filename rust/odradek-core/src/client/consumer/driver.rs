@@ -1,0 +1,442 @@
+//! The one task of a fetcher on the I/O thread: decides what to ask of which broker, and takes the answers in.
+//!
+//! At most one Fetch is under way to each broker, over [`Channel::Data`]; resets and the like go over [`Channel::Control`]
+//! and never stand behind a Fetch that waits. Each step looks at every partition, then sends what has become possible.
+//! No fetch is sent whose answer could break the budget: it leases all it asks for first, and no broker gets more than its
+//! share, so that one that is idle does not keep the others from being asked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::sleep_until;
+
+use super::answer;
+use super::budget::Lease;
+use super::error::FetchError;
+use super::fetcher::{Shared, State};
+use super::offsets::{self, Question, Reply};
+use super::positions::{Partition, Stage};
+use super::request::{self, Fetched};
+use super::session::{Session, Wanted};
+use crate::client::error::ClientError;
+use crate::client::metadata::MetadataView;
+use crate::log::types::TopicPartition;
+
+/// A partition is asked for again while less than this many answers' worth of it is buffered.
+const PREFETCH_ANSWERS: usize = 4;
+/// Topic errors in metadata that no waiting mends: not authorized, invalid name.
+const HOPELESS: [i16; 2] = [29, 17];
+
+/// What a request came to.
+pub(super) enum Done {
+    /// A fetch.
+    Fetched(Box<Fetched>),
+    /// Offsets.
+    Offsets(Vec<(TopicPartition, u64, Reply)>),
+    /// The first metadata could not be had.
+    NoMetadata(Option<ClientError>),
+}
+
+/// One broker as a source of records.
+#[derive(Default)]
+struct Source {
+    /// `None` while a fetch is under way: it has the session.
+    session: Option<Session>,
+    busy: bool,
+    retry_at: Option<Instant>,
+    failures: u32,
+    /// Turn among the brokers.
+    turn: u64,
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    sources: HashMap<i32, Source>,
+    requests: JoinSet<Done>,
+    turns: u64,
+    asking_metadata: bool,
+}
+
+/// Runs until the fetcher is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut metadata = shared.cluster.metadata_changed();
+    let mut driver =
+        Driver { shared, sources: HashMap::new(), requests: JoinSet::new(), turns: 0, asking_metadata: false };
+    while let Some(due) = driver.step() {
+        let shared = Arc::clone(&driver.shared);
+        tokio::select! {
+            done = driver.requests.join_next(), if !driver.requests.is_empty() => {
+                if let Some(Ok(done)) = done {
+                    driver.take(done).await;
+                }
+            }
+            () = shared.wake.notified() => {}
+            changed = metadata.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sleep_until(due.into()) => {}
+        }
+    }
+    driver.end_sessions().await;
+}
+
+/// What a look at all partitions found to do.
+#[derive(Default)]
+struct Plan {
+    fetches: BTreeMap<i32, Vec<(u64, Wanted)>>,
+    questions: BTreeMap<i32, Vec<Question>>,
+    failed: Vec<(TopicPartition, FetchError)>,
+    refresh: bool,
+    held_back: bool,
+    due: Option<Instant>,
+}
+
+impl Plan {
+    fn due_at(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+impl Driver {
+    /// Sends what can be sent; returns when to look again at the latest, or `None` when the fetcher is closed.
+    fn step(&mut self) -> Option<Instant> {
+        let shared = Arc::clone(&self.shared);
+        let now = Instant::now();
+        let view = shared.cluster.metadata();
+        let mut guard = shared.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return None;
+        }
+        let mut plan = self.plan(state, &view, now);
+        for (partition, error) in plan.failed.drain(..) {
+            state.fail(&partition, error);
+            shared.announce(state);
+        }
+        state.held_back = plan.held_back;
+        for (node, questions) in std::mem::take(&mut plan.questions) {
+            for question in &questions {
+                if let Some(partition) = state.positions.get_mut(&question.partition) {
+                    partition.asked = true;
+                }
+            }
+            let shared = Arc::clone(&shared);
+            self.requests.spawn(async move {
+                Done::Offsets(offsets::ask(&shared.cluster, &shared.settings, node, questions).await)
+            });
+        }
+        self.send_fetches(state, &mut plan, now);
+        drop(guard);
+        if plan.refresh {
+            if view.version == 0 && !self.asking_metadata {
+                self.asking_metadata = true;
+                let shared = Arc::clone(&shared);
+                let until = tokio::time::Instant::now() + shared.cluster.settings().request_timeout;
+                self.requests.spawn(async move { Done::NoMetadata(shared.cluster.refreshed(until).await.err()) });
+            } else {
+                shared.cluster.request_refresh();
+            }
+        }
+        Some(plan.due.unwrap_or(now + Duration::from_secs(3600)))
+    }
+
+    fn plan(&self, state: &mut State, view: &MetadataView, now: Instant) -> Plan {
+        let mut plan = Plan::default();
+        let settings = self.shared.cluster.settings();
+        let cap = self.partition_cap();
+        for (name, partition) in state.positions.iter_mut() {
+            if partition.asked || matches!(partition.stage, Stage::Unset | Stage::Stopped) {
+                continue;
+            }
+            if let Some(at) = partition.retry_at.filter(|&at| at > now) {
+                let mended = partition.awaits_metadata.is_some_and(|version| view.version > version)
+                    && leader(view, name, partition, now).is_ok();
+                if !mended {
+                    plan.due_at(at);
+                    continue;
+                }
+            }
+            if partition.stage == Stage::Lost {
+                plan.failed.push((name.clone(), FetchError::NoOffset { partition: name.clone() }));
+                continue;
+            }
+            let led = match leader(view, name, partition, now) {
+                Ok(led) => led,
+                Err(Some(code)) => {
+                    let offset = partition.fetch_offset;
+                    plan.failed.push((name.clone(), FetchError::Broker { partition: name.clone(), offset, code }));
+                    continue;
+                }
+                Err(None) => {
+                    partition.failed(now, settings.retry_backoff, settings.retry_backoff_max);
+                    partition.awaits_metadata = Some(view.version);
+                    plan.refresh = true;
+                    if let Some(at) = partition.retry_at {
+                        plan.due_at(at);
+                    }
+                    continue;
+                }
+            };
+            if partition.stage == Stage::Fetch && partition.validated_epoch < led.epoch {
+                if partition.fetch_epoch >= 0 && partition.fetch_epoch < led.epoch {
+                    partition.stage = Stage::Validate;
+                } else {
+                    partition.validated_epoch = led.epoch;
+                }
+            }
+            if partition.stage == Stage::Fetch {
+                if partition.paused {
+                    continue;
+                }
+                if partition.held_bytes >= cap {
+                    plan.held_back = true;
+                    continue;
+                }
+                let wanted = Wanted {
+                    partition: name.clone(),
+                    topic_id: led.topic_id,
+                    generation: partition.generation,
+                    offset: partition.fetch_offset,
+                    leader_epoch: led.epoch,
+                    max_bytes: self.shared.settings.partition_max_bytes,
+                };
+                plan.fetches.entry(led.node).or_default().push((partition.turn, wanted));
+            } else {
+                let question = Question::new(name.clone(), partition, led.epoch);
+                plan.questions.entry(led.leader).or_default().push(question);
+            }
+        }
+        plan
+    }
+
+    /// Bytes of one partition beyond which it is not asked for.
+    fn partition_cap(&self) -> usize {
+        let answer = usize::try_from(self.shared.settings.partition_max_bytes).unwrap_or(1);
+        answer.saturating_mul(PREFETCH_ANSWERS)
+    }
+
+    fn send_fetches(&mut self, state: &mut State, plan: &mut Plan, now: Instant) {
+        let settings = &self.shared.settings;
+        let busy = self.sources.iter().filter(|(node, source)| source.busy && !plan.fetches.contains_key(node)).count();
+        let brokers = busy + plan.fetches.len();
+        if brokers == 0 {
+            return;
+        }
+        let share = (self.shared.budget.limit() / brokers).min(usize::try_from(settings.max_bytes).unwrap_or(1)).max(1);
+        // Less than this would come in pieces too small to be worth a request.
+        let least = share.min(usize::try_from(settings.partition_max_bytes).unwrap_or(1)).min(share / 2 + 1);
+        let mut nodes: Vec<i32> = plan.fetches.keys().copied().collect();
+        nodes.sort_by_key(|node| self.sources.get(node).map_or(0, |source| source.turn));
+        for node in nodes {
+            let source = self
+                .sources
+                .entry(node)
+                .or_insert_with(|| Source { session: Some(Session::default()), ..Source::default() });
+            if source.busy {
+                continue;
+            }
+            if let Some(at) = source.retry_at.filter(|&at| at > now) {
+                plan.due_at(at);
+                continue;
+            }
+            if self.shared.budget.room() < least && self.shared.budget.used() > 0 {
+                reclaim(state);
+            }
+            let room = self.shared.budget.room();
+            if room < least && self.shared.budget.used() > 0 {
+                self.shared.budget.want();
+                // Some may have come back between the look and the wish.
+                if self.shared.budget.room() < least {
+                    return;
+                }
+            }
+            let lease = self.shared.budget.lease(share.min(self.shared.budget.room().max(1)));
+            let Some(mut wanted) = plan.fetches.remove(&node) else { continue };
+            wanted.sort_unstable_by_key(|(turn, _)| *turn);
+            let wanted: Vec<Wanted> = wanted.into_iter().map(|(_, wanted)| wanted).collect();
+            for one in &wanted {
+                if let Some(partition) = state.positions.get_mut(&one.partition) {
+                    partition.asked = true;
+                }
+            }
+            self.turns += 1;
+            (source.busy, source.turn) = (true, self.turns);
+            self.spawn_fetch(node, wanted, lease);
+        }
+    }
+
+    fn spawn_fetch(&mut self, node: i32, wanted: Vec<Wanted>, lease: Lease) {
+        let session = self.sources.get_mut(&node).and_then(|source| source.session.take()).unwrap_or_default();
+        let shared = Arc::clone(&self.shared);
+        self.requests.spawn(async move {
+            Done::Fetched(Box::new(
+                request::fetch(&shared.cluster, &shared.settings, node, session, wanted, lease).await,
+            ))
+        });
+    }
+
+    /// Takes in what a request came to.
+    async fn take(&mut self, done: Done) {
+        match done {
+            Done::Fetched(fetched) => self.take_fetched(*fetched).await,
+            Done::Offsets(replies) => {
+                let shared = Arc::clone(&self.shared);
+                let mut state = shared.lock();
+                let mut refresh = false;
+                for (name, generation, reply) in replies {
+                    refresh |= offsets::apply(&shared, &mut state, &name, generation, reply);
+                }
+                shared.announce(&mut state);
+                drop(state);
+                if refresh {
+                    shared.cluster.request_refresh();
+                }
+            }
+            Done::NoMetadata(error) => {
+                self.asking_metadata = false;
+                if let Some(error) = error {
+                    let mut state = self.shared.lock();
+                    state.failure = Some(error);
+                    self.shared.announce(&mut state);
+                }
+            }
+        }
+    }
+
+    async fn take_fetched(&mut self, fetched: Fetched) {
+        let shared = Arc::clone(&self.shared);
+        let now = Instant::now();
+        let Fetched { node, wanted, mut session, outcome, latency, mut lease } = fetched;
+        let client = shared.cluster.settings();
+        let source = self.sources.entry(node).or_default();
+        source.busy = false;
+        let (read, bytes) = match outcome {
+            Ok(read) => read,
+            Err(error) => {
+                session.reset();
+                source.session = Some(session);
+                let wait =
+                    client.retry_backoff.saturating_mul(1 << source.failures.min(10)).min(client.retry_backoff_max);
+                source.failures = source.failures.saturating_add(1);
+                source.retry_at = Some(now + wait);
+                drop(lease);
+                self.fetch_failed(&wanted, error);
+                return;
+            }
+        };
+        (source.failures, source.retry_at) = (0, None);
+        if let Ok(throttle) = u64::try_from(read.throttle_ms)
+            && throttle > 0
+        {
+            source.retry_at = Some(now + Duration::from_millis(throttle));
+        }
+        match read.error {
+            0 => session.answered(read.session_id),
+            _ => session.forget(),
+        }
+        source.session = Some(session);
+        lease.resize(bytes.len());
+        {
+            let mut state = shared.lock();
+            state.stats.answered(bytes.len(), latency);
+            state.stats.throttled += u64::from(read.throttle_ms > 0);
+            for one in &wanted {
+                if let Some(partition) = state.positions.current(&one.partition, one.generation) {
+                    partition.asked = false;
+                }
+            }
+        }
+        // Of a session that the broker dropped: the next request opens another, at once.
+        let session_lost = matches!(read.error, 70 | 71 | 106);
+        if read.error != 0 && !session_lost {
+            self.delay(node, now);
+            shared.cluster.request_refresh();
+            return;
+        }
+        let frame = Arc::new(lease);
+        let by_name: HashMap<_, &Wanted> =
+            wanted.iter().map(|one| ((one.topic_ref(bytes.version), one.partition.partition), one)).collect();
+        for answered in read.partitions {
+            let Some(one) = by_name.get(&(answered.topic.clone(), answered.index)) else { continue };
+            answer::take(&shared, node, one, answered, &frame);
+            // A large answer is work for long enough that other tasks of this thread should get their turn.
+            yield_now().await;
+        }
+    }
+
+    fn delay(&mut self, node: i32, now: Instant) {
+        let wait = self.shared.cluster.settings().retry_backoff;
+        if let Some(source) = self.sources.get_mut(&node) {
+            source.retry_at = Some(now + wait);
+        }
+    }
+
+    fn fetch_failed(&mut self, wanted: &[Wanted], error: ClientError) {
+        let mut state = self.shared.lock();
+        state.stats.fetch_errors += 1;
+        for one in wanted {
+            if let Some(partition) = state.positions.current(&one.partition, one.generation) {
+                partition.asked = false;
+                // The replica nearby may be gone; its leader knows.
+                partition.replica = None;
+            }
+        }
+        if error.refreshes_metadata() {
+            self.shared.cluster.request_refresh();
+        }
+        // What waiting may mend is not told: the next attempt may go well. The rest is, as nothing will.
+        if !error.retriable() && !matches!(error, ClientError::Closed) {
+            state.failure = Some(error);
+            self.shared.announce(&mut state);
+        }
+    }
+
+    /// Tells brokers that the sessions are over; doesn't wait for long.
+    async fn end_sessions(&mut self) {
+        self.requests.abort_all();
+        let mut ends = JoinSet::new();
+        for (node, source) in &mut self.sources {
+            let Some(request) = source.session.as_mut().and_then(Session::close) else { continue };
+            let shared = Arc::clone(&self.shared);
+            let node = *node;
+            ends.spawn(async move { request::end_session(&shared.cluster, node, request).await });
+        }
+        while ends.join_next().await.is_some() {}
+    }
+}
+
+/// Who leads a partition.
+struct Led {
+    leader: i32,
+    /// Whom to fetch from: the leader, or a replica nearby.
+    node: i32,
+    epoch: i32,
+    topic_id: uuid::Uuid,
+}
+
+/// The error is a code that no waiting mends; `None`: nobody is known to lead it at the moment.
+fn leader(view: &MetadataView, name: &TopicPartition, partition: &Partition, now: Instant) -> Result<Led, Option<i16>> {
+    let topic = view.topics.get(&name.topic).ok_or(None)?;
+    if HOPELESS.contains(&topic.error) {
+        return Err(Some(topic.error));
+    }
+    let (leader, epoch) = view.leader(&name.topic, name.partition).ok_or(None)?;
+    let near = partition.replica.filter(|(node, until)| *until > now && view.brokers.contains_key(node));
+    Ok(Led { leader, node: near.map_or(leader, |(node, _)| node), epoch, topic_id: topic.id })
+}
+
+/// Drops what is buffered of paused partitions: it keeps others from being fetched. It is fetched again when they resume.
+fn reclaim(state: &mut State) {
+    let paused = state.positions.iter().filter(|(_, partition)| partition.paused && partition.held_bytes > 0);
+    let paused: Vec<TopicPartition> = paused.map(|(name, _)| name.clone()).collect();
+    for name in &paused {
+        state.positions.break_off(name);
+    }
+    if !paused.is_empty() {
+        state.drop_stale();
+    }
+}

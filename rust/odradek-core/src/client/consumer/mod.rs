@@ -1,0 +1,36 @@
+//! The consumer's data path: fetches ahead of its owner's polls within a bound, decodes, keeps positions.
+//!
+//! | file | job |
+//! |---|---|
+//! | [`fetcher`] | what the owner holds: assign, seek, pause, poll |
+//! | `driver` | the task on the I/O thread: what to ask of which broker, within the bound |
+//! | [`positions`] | the state of each partition |
+//! | [`session`], `request`, [`response`] | fetch sessions; one Fetch and its answer |
+//! | `answer`, [`decode`] | an answer's errors to what they mean, its bytes to batches |
+//! | `offsets` | resets, truncation |
+//! | [`chunk`] | decoded batches on their way through a poll; the walk over records |
+//! | [`columns`] | records as columns, for Arrow |
+//! | [`budget`], [`metrics`], [`settings`], [`error`] | bytes in use, figures, options, errors |
+//!
+//! Not here: groups, commits, deserializers (Python's `client/consumer`).
+
+mod answer;
+pub mod budget;
+pub mod chunk;
+pub mod columns;
+pub mod decode;
+mod driver;
+pub mod error;
+pub mod fetcher;
+pub mod metrics;
+mod offsets;
+pub mod positions;
+mod request;
+pub mod response;
+pub mod session;
+pub mod settings;
+
+pub use chunk::{FetchedRecord, Run, Sink};
+pub use error::FetchError;
+pub use fetcher::{Fetcher, Next};
+pub use settings::FetchSettings;

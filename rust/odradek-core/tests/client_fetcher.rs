@@ -1,0 +1,407 @@
+//! The fetcher against a real engine: reading, seeking, pausing, resets, the bound on what it holds.
+
+mod net_support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use net_support::{Broker, batch};
+use odradek_core::client::consumer::positions::{BY_POLICY, EARLIEST, LATEST, WAIT};
+use odradek_core::client::consumer::{FetchError, FetchSettings, FetchedRecord, Fetcher, Next, Run, Sink};
+use odradek_core::client::{ClientError, ClientSettings, Cluster};
+use odradek_core::log::types::TopicPartition;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Kept {
+    partition: i32,
+    records: Vec<(i32, i64, String)>,
+}
+
+impl Sink for Kept {
+    fn begin(&mut self, run: &Run<'_>) {
+        self.partition = run.partition.partition;
+    }
+
+    fn record(&mut self, record: &FetchedRecord<'_>) {
+        let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
+        self.records.push((self.partition, record.offset, value));
+    }
+}
+
+struct Reader {
+    cluster: Arc<Cluster>,
+    fetcher: Fetcher,
+}
+
+impl Reader {
+    fn new(broker: &Broker, settings: &[(&str, &str)]) -> Self {
+        Self::of_port(broker.port, settings)
+    }
+
+    fn of_port(port: u16, settings: &[(&str, &str)]) -> Self {
+        let mut texts = BTreeMap::from([("bootstrap.servers".to_owned(), format!("127.0.0.1:{port}"))]);
+        texts.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let cluster = Cluster::open(ClientSettings::parse(&texts).expect("settings")).expect("opens");
+        let fetcher =
+            Fetcher::new(Arc::clone(&cluster), FetchSettings::parse(&texts).expect("settings")).expect("made");
+        Self { cluster, fetcher }
+    }
+
+    fn assign(&self, starts: &[(i32, i64)]) {
+        let wanted: Vec<_> = starts.iter().map(|&(index, start)| (name(index), start)).collect();
+        self.fetcher.assign(&wanted).expect("open");
+    }
+
+    /// At most `most` records of one poll.
+    fn poll(&self, most: usize, wait: Duration) -> Result<Vec<(i32, i64, String)>, FetchError> {
+        let mut kept = Kept::default();
+        let deadline = Instant::now() + wait;
+        while kept.records.is_empty() {
+            match self.fetcher.next(deadline)? {
+                Next::Chunk(chunk) => {
+                    self.fetcher.collect(chunk, most, &mut kept, |work| work())?;
+                }
+                Next::Nothing | Next::Woken => break,
+            }
+        }
+        Ok(kept.records)
+    }
+
+    /// Polls until there are `count` records.
+    fn read(&self, count: usize) -> Vec<(i32, i64, String)> {
+        let mut records = Vec::new();
+        while records.len() < count {
+            let polled = self.poll(count - records.len(), PATIENCE).expect("no error");
+            assert!(!polled.is_empty(), "only {} of {count} records came", records.len());
+            records.extend(polled);
+        }
+        records
+    }
+
+    /// Polls until there is an error.
+    fn error(&self) -> FetchError {
+        loop {
+            match self.poll(10, PATIENCE) {
+                Ok(records) => assert!(!records.is_empty(), "no error came"),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn metric(&self, wanted: &str) -> f64 {
+        let found = self.fetcher.metrics().into_iter().find(|(name, _)| *name == wanted);
+        found.expect(wanted).1
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.fetcher.close();
+        self.cluster.close(Duration::ZERO);
+    }
+}
+
+fn name(partition: i32) -> TopicPartition {
+    TopicPartition { topic: Arc::from("orders"), partition }
+}
+
+/// A topic whose partitions hold records "PARTITION:OFFSET".
+fn filled(partitions: i32, records: i64) -> Broker {
+    let broker = Broker::start(&[]);
+    broker.create("orders", partitions, &[]);
+    let mut client = broker.connect();
+    for index in 0..partitions {
+        let values: Vec<_> = (0..records).map(|offset| format!("{index}:{offset}")).collect();
+        let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+        for values in values.chunks(10) {
+            assert_eq!(client.produce("orders", index, batch(values)).error_code, 0);
+        }
+    }
+    broker
+}
+
+#[test]
+fn every_record_of_every_partition_comes_once_and_in_order() {
+    let broker = filled(3, 100);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0), (1, EARLIEST), (2, 50)]);
+    let mut next = HashMap::from([(0, 0), (1, 0), (2, 50)]);
+    for (partition, offset, value) in reader.read(250) {
+        let expected = next.get_mut(&partition).expect("assigned");
+        assert_eq!((offset, value), (*expected, format!("{partition}:{offset}")));
+        *expected += 1;
+    }
+    assert_eq!(next, HashMap::from([(0, 100), (1, 100), (2, 100)]));
+    for partition in 0..3 {
+        assert_eq!(reader.fetcher.position(&name(partition)).expect("open").map(|(offset, _)| offset), Some(100));
+    }
+    assert_eq!(reader.fetcher.lag().expect("open").values().sum::<i64>(), 0);
+    assert!((reader.metric("records_consumed_total") - 250.0).abs() < 0.5);
+}
+
+#[test]
+fn records_that_come_later_wake_a_waiting_poll() {
+    let broker = filled(1, 10);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0)]);
+    reader.read(10);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| reader.read(1));
+        broker.connect().produce("orders", 0, batch(&[b"late"]));
+        assert_eq!(waiting.join().expect("ends"), [(0, 10, "late".to_owned())]);
+    });
+}
+
+#[test]
+fn a_seek_drops_what_is_buffered_and_goes_on_there() {
+    let broker = filled(1, 100);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0)]);
+    assert_eq!(reader.read(3).last().map(|(_, offset, _)| *offset), Some(2));
+    assert!(reader.fetcher.set_position(&name(0), 77, -1).expect("open"));
+    assert_eq!(reader.fetcher.position(&name(0)).expect("open"), Some((77, -1)));
+    assert_eq!(reader.read(1)[0].1, 77);
+    assert!(reader.fetcher.set_position(&name(0), EARLIEST, -1).expect("open"));
+    assert_eq!(reader.read(1)[0].1, 0);
+    assert!(!reader.fetcher.set_position(&name(1), 0, -1).expect("open"), "not assigned");
+}
+
+#[test]
+fn a_paused_partition_gives_nothing_and_loses_nothing() {
+    let broker = filled(2, 100);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0), (1, 0)]);
+    reader.read(5);
+    reader.fetcher.set_paused(&[name(0)], true).expect("open");
+    let before = reader.fetcher.position(&name(0)).expect("open").expect("assigned").0;
+    let rest = 100 - reader.fetcher.position(&name(1)).expect("open").expect("assigned").0;
+    let records = reader.read(usize::try_from(rest).expect("small"));
+    assert!(records.iter().all(|(partition, ..)| *partition == 1));
+    assert!(reader.poll(10, Duration::from_millis(50)).expect("no error").is_empty());
+    assert_eq!(reader.fetcher.position(&name(0)).expect("open").expect("assigned").0, before);
+    reader.fetcher.set_paused(&[name(0)], false).expect("open");
+    assert_eq!(reader.read(1)[0], (0, before, format!("0:{before}")));
+    assert_eq!(reader.fetcher.set_paused(&[name(0), name(9)], true).expect("open"), Some(name(9)));
+}
+
+#[test]
+fn partitions_that_stay_assigned_keep_their_place() {
+    let broker = filled(2, 20);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0)]);
+    reader.read(7);
+    reader.assign(&[(0, 0), (1, 0)]);
+    let records = reader.read(33);
+    let of_first: Vec<_> =
+        records.iter().filter(|(partition, ..)| *partition == 0).map(|(_, offset, _)| *offset).collect();
+    assert_eq!(of_first, (7..20).collect::<Vec<_>>());
+    reader.assign(&[(1, 0)]);
+    assert!(reader.fetcher.position(&name(0)).expect("open").is_none());
+}
+
+#[test]
+fn a_partition_without_a_position_waits_for_one() {
+    let broker = filled(1, 5);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, WAIT)]);
+    assert!(reader.poll(10, Duration::from_millis(100)).expect("no error").is_empty());
+    assert_eq!(reader.fetcher.position(&name(0)).expect("open"), Some((-1, -1)));
+    reader.fetcher.set_position(&name(0), 4, -1).expect("open");
+    assert_eq!(reader.read(1)[0].1, 4);
+}
+
+#[test]
+fn the_policy_decides_where_a_lost_position_goes_on() {
+    let broker = filled(1, 10);
+    for (policy, first) in [("earliest", 0), ("latest", 10)] {
+        let reader = Reader::new(&broker, &[("auto.offset.reset", policy)]);
+        for start in [BY_POLICY, 5_000] {
+            reader.assign(&[]);
+            reader.assign(&[(0, start)]);
+            if policy == "latest" {
+                // Where it goes on is told by the position; nothing is there yet.
+                while reader.fetcher.position(&name(0)).expect("open") != Some((first, 0)) {
+                    assert!(reader.poll(1, Duration::from_millis(5)).expect("no error").is_empty());
+                }
+            } else {
+                assert_eq!(reader.read(1)[0].1, first);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_policy_a_lost_position_is_an_error_with_the_range_until_a_seek() {
+    let broker = filled(2, 10);
+    let reader = Reader::new(&broker, &[("auto.offset.reset", "none"), ("retry.backoff.max.ms", "1")]);
+    reader.assign(&[(0, 5_000), (1, 0)]);
+    let mut others = 0;
+    let error = loop {
+        match reader.poll(100, PATIENCE) {
+            Ok(records) => others += records.len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, FetchError::OutOfRange { offset: 5_000, first: 0, end: 10, .. }), "{error}");
+    for part in ["orders-0", "5000", "0..10"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert!(matches!(reader.error(), FetchError::OutOfRange { .. }), "told again while it stays");
+    reader.fetcher.set_position(&name(0), 9, -1).expect("open");
+    let rest = reader.read(11 - others);
+    assert!(rest.contains(&(0, 9, "0:9".to_owned())));
+    reader.assign(&[]);
+    reader.assign(&[(0, BY_POLICY)]);
+    assert!(matches!(reader.error(), FetchError::NoOffset { .. }));
+}
+
+#[test]
+fn what_is_held_stays_within_the_bound_with_many_partitions_and_a_slow_reader() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 200, &[]);
+    let mut client = broker.connect();
+    let value = vec![b'v'; 20_000];
+    for index in 0..200 {
+        for _ in 0..2 {
+            client.produce("orders", index, batch(&[&value]));
+        }
+    }
+    let bound = 1_000_000;
+    let reader = Reader::new(
+        &broker,
+        &[("buffer.max.bytes", "1000000"), ("max.partition.fetch.bytes", "50000"), ("fetch.max.bytes", "400000")],
+    );
+    reader.assign(&(0..200).map(|index| (index, 0)).collect::<Vec<_>>());
+    let mut seen = HashMap::<i32, i64>::new();
+    let (mut most, mut least_turn) = (0.0_f64, 0);
+    for turn in 0..400 {
+        let records = reader.read(1);
+        most = most.max(reader.metric("buffered_bytes"));
+        *seen.entry(records[0].0).or_default() += 1;
+        if seen.len() == 200 && least_turn == 0 {
+            least_turn = turn;
+        }
+    }
+    assert!(most <= f64::from(bound), "held {most}");
+    assert!(most > 400_000.0, "it reads ahead: {most}");
+    assert!(seen.values().all(|&count| count == 2) && seen.len() == 200);
+}
+
+#[test]
+fn a_batch_larger_than_every_limit_still_comes() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 2, &[("max.message.bytes", "3000000")]);
+    let large = vec![b'v'; 2_000_000];
+    let mut client = broker.connect();
+    for index in 0..2 {
+        for _ in 0..2 {
+            assert_eq!(client.produce("orders", index, batch(&[&large])).error_code, 0);
+        }
+    }
+    let settings = [("buffer.max.bytes", "1000"), ("max.partition.fetch.bytes", "100"), ("fetch.max.bytes", "100")];
+    let reader = Reader::new(&broker, &settings);
+    reader.assign(&[(0, 0), (1, 0)]);
+    assert!(reader.read(4).iter().all(|(_, _, value)| value.len() == 2_000_000));
+}
+
+#[test]
+fn paused_partitions_that_fill_the_buffer_do_not_starve_the_others() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 2, &[]);
+    let mut client = broker.connect();
+    let value = vec![b'v'; 30_000];
+    for _ in 0..10 {
+        client.produce("orders", 0, batch(&[&value]));
+        client.produce("orders", 1, batch(&[b"small"]));
+    }
+    let settings = [("buffer.max.bytes", "100000"), ("max.partition.fetch.bytes", "60000")];
+    let reader = Reader::new(&broker, &settings);
+    reader.assign(&[(0, 0)]);
+    reader.read(1);
+    while reader.metric("buffered_bytes") < 60_000.0 {
+        std::thread::yield_now();
+    }
+    reader.fetcher.set_paused(&[name(0)], true).expect("open");
+    reader.assign(&[(0, 0), (1, 0)]);
+    assert!(reader.read(10).iter().all(|(partition, ..)| *partition == 1));
+    reader.fetcher.set_paused(&[name(0)], false).expect("open");
+    let offsets: Vec<_> = reader.read(9).iter().map(|(_, offset, _)| *offset).collect();
+    assert_eq!(offsets, (1..10).collect::<Vec<_>>(), "what was dropped came again");
+}
+
+#[test]
+fn a_corrupt_batch_is_told_once_behind_what_came_before_it_and_can_be_stepped_over() {
+    let broker = filled(2, 10);
+    let mut client = broker.connect();
+    client.produce("orders", 0, batch(&[b"bad", b"bad too"]));
+    client.produce("orders", 0, batch(&[b"good"]));
+    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    let at = bytes.windows(3).position(|window| window == b"bad").expect("written");
+    bytes[at] = b'X';
+    std::fs::write(&log, &bytes).expect("writes");
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0), (1, 0)]);
+    let mut records = Vec::new();
+    let error = loop {
+        match reader.poll(3, PATIENCE) {
+            Ok(polled) => records.extend(polled),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, FetchError::Corrupt { offset: 10, next_offset: 12, .. }), "{error}");
+    assert_eq!(records.iter().filter(|(partition, ..)| *partition == 0).count(), 10);
+    records.extend(reader.read(20 - records.len()));
+    assert_eq!(records.iter().filter(|(partition, ..)| *partition == 1).count(), 10, "the other goes on");
+    reader.fetcher.set_position(&name(0), 11, -1).expect("open");
+    assert_eq!(reader.read(1), [(0, 12, "good".to_owned())]);
+}
+
+#[test]
+fn wakeup_ends_a_wait_or_the_next_one() {
+    let broker = filled(1, 0);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, LATEST)]);
+    reader.fetcher.wakeup();
+    assert!(matches!(reader.fetcher.next(Instant::now() + PATIENCE), Ok(Next::Woken)));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| matches!(reader.fetcher.next(Instant::now() + PATIENCE), Ok(Next::Woken)));
+        reader.fetcher.wakeup();
+        assert!(waiting.join().expect("ends"));
+    });
+}
+
+#[test]
+fn a_topic_made_after_the_assignment_is_read_once_it_is_there() {
+    let broker = Broker::start(&[]);
+    let reader = Reader::new(&broker, &[("retry.backoff.ms", "10"), ("allow.auto.create.topics", "false")]);
+    reader.assign(&[(0, 0)]);
+    assert!(reader.poll(1, Duration::from_millis(100)).expect("no error").is_empty());
+    broker.create("orders", 1, &[]);
+    broker.connect().produce("orders", 0, batch(&[b"first"]));
+    assert_eq!(reader.read(1), [(0, 0, "first".to_owned())]);
+}
+
+#[test]
+fn no_broker_at_all_is_an_error_of_the_poll() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("bound").port();
+    let reader = Reader::of_port(port, &[("request.timeout.ms", "200")]);
+    reader.assign(&[(0, 0)]);
+    let error = reader.error();
+    assert!(matches!(&error, FetchError::Client(ClientError::NoBrokers { .. })), "{error}");
+    assert!(error.to_string().contains(&port.to_string()));
+}
+
+#[test]
+fn after_close_every_call_says_so() {
+    let broker = filled(1, 1);
+    let reader = Reader::new(&broker, &[]);
+    reader.assign(&[(0, 0)]);
+    reader.fetcher.close();
+    reader.fetcher.close();
+    assert!(matches!(reader.fetcher.assign(&[]), Err(ClientError::Closed)));
+    assert!(matches!(reader.fetcher.next(Instant::now()), Err(ClientError::Closed)));
+}
