@@ -1,19 +1,18 @@
 //! A file of fixed-size entries that only grows: what the offset, time and transaction indexes have in common.
 //!
 //! New entries wait in memory and are written a block at a time; the youngest stay in memory as the place where nearly
-//! every lookup ends (consumers read the tail). Older ones are found by binary search on disk, through the page cache, so
-//! memory does not grow with data. Entries that a crash loses are rebuilt from the log (`loader`).
+//! every lookup ends (consumers read the tail). Older ones are found on disk (`entry_pages`), so memory does not grow with
+//! data. Entries that a crash loses are rebuilt from the log (`loader`).
 
 use std::io;
 
 use parking_lot::Mutex;
 
+use super::entry_pages::EntryPages;
 use super::file_handle::{FileHandle, SegmentFiles};
 
 /// Entries kept in memory at most; half of them are given up when it is reached.
 const RECENT_ENTRIES: usize = 512;
-/// Bytes read at once by the last step of a search.
-const BLOCK_BYTES: usize = 4096;
 
 /// Entries of `N` bytes each.
 pub struct EntryFile<const N: usize> {
@@ -28,6 +27,8 @@ struct Entries<const N: usize> {
     recent_start: u64,
     /// The youngest entries; those below `on_disk` are on disk too.
     recent: Vec<[u8; N]>,
+    /// The way to older ones.
+    pages: EntryPages<N>,
 }
 
 impl<const N: usize> Entries<N> {
@@ -38,6 +39,9 @@ impl<const N: usize> Entries<N> {
     fn get(&self, file: &Access<'_>, index: u64) -> io::Result<[u8; N]> {
         if let Some(at) = index.checked_sub(self.recent_start) {
             return self.recent.get(at as usize).copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(entry) = self.pages.get(index) {
+            return Ok(entry);
         }
         let mut entry = [0; N];
         file.0.get(file.1, false)?.read_exact_at(&mut entry, index * N as u64)?;
@@ -80,7 +84,12 @@ impl<const N: usize> EntryFile<N> {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                     Err(error) => return Err(error),
                 };
-                slot.insert(Entries { on_disk, recent_start: on_disk, recent: Vec::new() })
+                slot.insert(Entries {
+                    on_disk,
+                    recent_start: on_disk,
+                    recent: Vec::new(),
+                    pages: EntryPages::default(),
+                })
             }
         };
         action(entries, &access)
@@ -127,17 +136,7 @@ impl<const N: usize> EntryFile<N> {
             if entries.recent.first().is_some_and(&before) || entries.recent_start == 0 {
                 return Ok(entries.recent_start + entries.recent.partition_point(before) as u64);
             }
-            let (mut low, mut high) = (0, entries.recent_start);
-            let block = (BLOCK_BYTES / N) as u64;
-            while high - low > block {
-                let middle = low + (high - low) / 2;
-                if before(&entries.get(file, middle)?) { low = middle + 1 } else { high = middle }
-            }
-            let mut bytes = [0; BLOCK_BYTES];
-            let bytes = &mut bytes[..(high - low) as usize * N];
-            file.0.get(file.1, false)?.read_exact_at(bytes, low * N as u64)?;
-            let (chunk, _) = bytes.as_chunks::<N>();
-            Ok(low + chunk.partition_point(before) as u64)
+            entries.pages.partition_point(&*file.0.get(file.1, false)?, entries.recent_start, before)
         })
     }
 
@@ -161,6 +160,7 @@ impl<const N: usize> EntryFile<N> {
             if count < entries.on_disk || stray_bytes {
                 file.0.get(file.1, true)?.set_len(count.min(entries.on_disk) * N as u64)?;
                 entries.on_disk = count.min(entries.on_disk);
+                entries.pages.forget();
             }
             if count <= entries.recent_start {
                 entries.recent.clear();

@@ -1,4 +1,4 @@
-//! Reading: from an offset to whole batches in a file, without touching their bytes.
+//! Reading: from an offset to whole batches in a file; few are loaded, of many only headers are looked at.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,14 +6,17 @@ use std::sync::atomic::Ordering;
 use super::batch_scan::Located;
 use super::error::LogError;
 use super::partition_log::{PartitionLog, Segments};
+use super::read_buffer::Preload;
 use super::segment::Segment;
+use super::segment_read::{Loaded, Run, Wanted};
 use super::txn_index::AbortedTxn;
 use super::types::{AbortedTransaction, FileSlice, ReadBound, ReadResult};
 
-/// Whole batches of one segment, and the offset just after them.
+/// Whole batches of one segment, the offset just after them, and where they are loaded.
 struct Span {
     slice: FileSlice,
     end_offset: i64,
+    loaded_at: Option<usize>,
 }
 
 impl PartitionLog {
@@ -29,6 +32,22 @@ impl PartitionLog {
         at_least_one: bool,
         bound: ReadBound,
     ) -> Result<ReadResult, LogError> {
+        self.read_into(offset, max_bytes, at_least_one, bound, None)
+    }
+
+    /// As [`Self::read`]; records for which there is room in `preload` are loaded, and
+    /// [`loaded_at`](ReadResult::loaded_at) tells where.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_into(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        bound: ReadBound,
+        preload: Option<&mut Preload<'_>>,
+    ) -> Result<ReadResult, LogError> {
         self.log_dir.check_online()?;
         let segments = self.open_segments()?;
         let end_offset = self.log_end_offset();
@@ -43,24 +62,24 @@ impl PartitionLog {
             ReadBound::HighWatermark => high_watermark,
             ReadBound::LogEnd => end_offset,
         };
-        let span = self.span(&segments, offset, max_bytes, at_least_one, bound_offset)?;
+        let span = self.span(&segments, Wanted { offset, max_bytes, at_least_one, bound_offset }, preload)?;
         let aborted = match (&span, bound) {
             (Some(span), ReadBound::LastStableOffset) => Some(collect_aborted(&segments, offset, span.end_offset)?),
             (None, ReadBound::LastStableOffset) => Some(Vec::new()),
             _ => None,
         };
+        let loaded_at = span.as_ref().and_then(|span| span.loaded_at);
         let slice = span.map(|span| span.slice);
-        Ok(ReadResult { slice, high_watermark, last_stable_offset, log_start_offset, aborted })
+        Ok(ReadResult { slice, high_watermark, last_stable_offset, log_start_offset, loaded_at, aborted })
     }
 
     fn span(
         &self,
         segments: &Segments,
-        offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-        bound_offset: i64,
+        wanted: Wanted,
+        mut preload: Option<&mut Preload<'_>>,
     ) -> Result<Option<Span>, LogError> {
+        let Wanted { offset, bound_offset, .. } = wanted;
         if offset >= bound_offset {
             return Ok(None);
         }
@@ -68,15 +87,31 @@ impl PartitionLog {
         // Compaction may leave a segment without a batch at or after the offset: then the next one has it.
         for at in segment_index(segments, offset)..segments.len() {
             let segment = &segments[at];
+            let cuts = segment.cursors.cuts();
             let len = segment.len();
+            let guess = segment.cursors.position(offset);
+            if let (Some(preload), Some(guess)) = (preload.as_deref_mut(), guess) {
+                match segment.load(&wanted, guess, len, true, preload)? {
+                    Loaded::Run { run, at } => return span_of(segment, cuts, run, Some(at)).map(Some),
+                    Loaded::Nothing => return Ok(None),
+                    Loaded::TooMuch | Loaded::Elsewhere => {}
+                }
+            }
             let Some(first) = segment.find(offset, len, interval)? else { continue };
             if first.header.base_offset >= bound_offset {
                 return Ok(None);
             }
+            if let Some(preload) = preload {
+                match segment.load(&wanted, first.position, len, false, preload)? {
+                    Loaded::Run { run, at } => return span_of(segment, cuts, run, Some(at)).map(Some),
+                    Loaded::Nothing => return Ok(None),
+                    Loaded::TooMuch | Loaded::Elsewhere => {}
+                }
+            }
             let next_base = segments.get(at + 1).map(|next| next.base_offset());
             // Loaded after `len`: if no more than the bound was appended by now, all of `len` lies below it.
             let end_offset = next_base.unwrap_or_else(|| self.log_end_offset());
-            let (limit, limit_offset) = if end_offset <= bound_offset {
+            let limit = if end_offset <= bound_offset {
                 (len, end_offset)
             } else {
                 match segment.find(bound_offset, len, interval)? {
@@ -84,41 +119,43 @@ impl PartitionLog {
                     None => (len, bound_offset),
                 }
             };
-            return self.within(segment, &first, limit, limit_offset, max_bytes, at_least_one);
+            let run = run_up_to(segment, &wanted, &first, limit)?;
+            return run.map(|run| span_of(segment, cuts, run, None)).transpose();
         }
         Ok(None)
     }
+}
 
-    /// From `first` to at most `limit` (the end of a batch; `limit_offset` is just after it), `max_bytes` long.
-    fn within(
-        &self,
-        segment: &Segment,
-        first: &Located,
-        limit: u64,
-        limit_offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<Span>, LogError> {
-        let first_bytes = first.header.size();
-        if limit < first.end_position() {
-            return Ok(None);
-        }
-        let available = limit - first.position;
-        let (end_position, end_offset) = if available <= max_bytes as u64 {
-            (limit, limit_offset)
-        } else if first_bytes > max_bytes {
-            if !at_least_one {
-                return Ok(None);
-            }
-            (first.end_position(), first.header.last_offset() + 1)
-        } else {
-            let last = segment.last_batch_within(first.position, first.position + max_bytes as u64)?.unwrap_or(*first);
-            (last.end_position(), last.header.last_offset() + 1)
-        };
-        let len = (end_position - first.position) as usize;
-        let slice = FileSlice { file: segment.file()?, position: first.position, len };
-        Ok(Some(Span { slice, end_offset }))
+/// What may be had from `first` to at most `limit`: the end of a batch, and the offset just after it.
+fn run_up_to(
+    segment: &Segment,
+    wanted: &Wanted,
+    first: &Located,
+    (limit, limit_offset): (u64, i64),
+) -> Result<Option<Run>, LogError> {
+    if limit < first.end_position() {
+        return Ok(None);
     }
+    let (position, max_bytes) = (first.position, wanted.max_bytes as u64);
+    if limit - position <= max_bytes {
+        return Ok(Some(Run { position, end_position: limit, end_offset: limit_offset }));
+    }
+    if first.header.size() as u64 > max_bytes {
+        let end_offset = first.header.last_offset().saturating_add(1);
+        let run = Run { position, end_position: first.end_position(), end_offset };
+        return Ok(wanted.at_least_one.then_some(run));
+    }
+    segment.run_within(first, position + max_bytes).map(Some)
+}
+
+fn span_of(segment: &Segment, cuts: u64, run: Run, loaded_at: Option<usize>) -> Result<Span, LogError> {
+    segment.cursors.remember(cuts, run.end_offset, run.end_position);
+    let len = (run.end_position - run.position) as usize;
+    Ok(Span {
+        slice: FileSlice { file: segment.file()?, position: run.position, len },
+        end_offset: run.end_offset,
+        loaded_at,
+    })
 }
 
 /// Which segment an offset belongs to.

@@ -1,7 +1,8 @@
 //! One segment: a log file and its three indexes. The last segment of a partition is active (appended to under the
 //! partition's lock), the others are closed and never change but by compaction, which replaces them.
 //!
-//! Not here: which segment an offset is in (`read`), what happens after a crash (`loader`).
+//! Not here: finding and loading batches (`segment_read`), which segment an offset is in (`read`), what happens after a
+//! crash (`loader`).
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::batch_scan::{BatchScanner, Located};
+use super::batch_scan::BatchScanner;
+use super::cursors::Cursors;
 use super::error::LogError;
 use super::file_handle::{FileHandle, SegmentFiles};
 use super::file_names::LOG;
@@ -33,6 +35,8 @@ pub struct Segment {
     pub times: TimeIndex,
     /// Aborted transactions.
     pub txns: TxnIndex,
+    /// Where its readers stopped.
+    pub cursors: Cursors,
     log: FileHandle,
     len: AtomicU64,
     /// The greatest timestamp and the last offset of the first batch that has it; `None` = not looked up yet.
@@ -51,6 +55,7 @@ impl Segment {
             offsets: OffsetIndex::new(),
             times: TimeIndex::new(),
             txns: TxnIndex::new(has_txn_index),
+            cursors: Cursors::default(),
             log: FileHandle::new(LOG),
             len: AtomicU64::new(len),
             greatest: Mutex::new(fresh.then_some(NO_TIME)),
@@ -228,55 +233,6 @@ impl Segment {
         self.changed("sync the index of", self.offsets.entries.sync(&self.files))?;
         self.changed("sync the time index of", self.times.entries.sync(&self.files))?;
         self.changed("sync the transaction index of", self.txns.sync(&self.files))
-    }
-
-    /// The first batch whose last offset is at or after `offset`, among the first `limit` bytes.
-    pub fn find(&self, offset: i64, limit: u64, index_interval_bytes: u64) -> Result<Option<Located>, LogError> {
-        self.prepare(index_interval_bytes)?;
-        if limit == 0 {
-            return Ok(None);
-        }
-        let start =
-            self.offsets.lookup(&self.files, offset).map_err(|source| self.error("read the index of", source))?;
-        let file = self.file()?;
-        let mut scanner = BatchScanner::new(&*file, start.position, limit);
-        while let Some(found) = scanner.next_batch().map_err(|source| self.error("read", source))? {
-            if found.header.last_offset() >= offset {
-                return Ok(Some(found));
-            }
-        }
-        if scanner.position() < limit { Err(self.corrupt_at(scanner.position())) } else { Ok(None) }
-    }
-
-    /// The last batch that ends at or before `limit`, looking no earlier than `from` (where a batch starts).
-    pub fn last_batch_within(&self, from: u64, limit: u64) -> Result<Option<Located>, LogError> {
-        let entry = self
-            .offsets
-            .lookup_position(&self.files, limit)
-            .map_err(|source| self.error("read the index of", source))?;
-        let file = self.file()?;
-        // The entry's own batch may end after the limit; then the one before it is wanted, so start an entry earlier.
-        let mut last = self.scan_last(&*file, from.max(entry.position), limit)?;
-        if last.is_none() && entry.position > from {
-            let earlier = self
-                .offsets
-                .lookup_position(&self.files, entry.position - 1)
-                .map_err(|source| self.error("read the index of", source))?;
-            last = self.scan_last(&*file, from.max(earlier.position), limit)?;
-        }
-        Ok(last)
-    }
-
-    fn scan_last(&self, file: &dyn LogFile, from: u64, limit: u64) -> Result<Option<Located>, LogError> {
-        let mut scanner = BatchScanner::new(file, from, self.len());
-        let mut last = None;
-        while let Some(found) = scanner.next_batch().map_err(|source| self.error("read", source))? {
-            if found.end_position() > limit {
-                break;
-            }
-            last = Some(found);
-        }
-        Ok(last)
     }
 
     /// Closes files that nobody used since the last call and writes out waiting index entries.

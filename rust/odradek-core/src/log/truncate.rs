@@ -51,6 +51,7 @@ impl PartitionLog {
         let changed = |result| self.log_dir.changed("truncate", &segment.files.path("log"), result);
         changed(segment.file_to_write()?.set_len(position))?;
         segment.set_len(position);
+        segment.cursors.clear();
         let end_offset = beyond.map_or(offset, |batch| batch.header.base_offset);
         changed(segment.txns.truncate_to_offset(&segment.files, end_offset))?;
         let mut tracker = IndexTracker::default();

@@ -87,6 +87,8 @@ pub struct ReadResult {
     pub last_stable_offset: i64,
     /// Log start offset.
     pub log_start_offset: i64,
+    /// Where the slice's bytes start in the buffer that the read was given, if they were few enough to load.
+    pub loaded_at: Option<usize>,
     /// Sorted by first offset; only for [`ReadBound::LastStableOffset`].
     pub aborted: Option<Vec<AbortedTransaction>>,
 }

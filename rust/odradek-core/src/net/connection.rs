@@ -269,13 +269,16 @@ impl Connection {
     /// Answers a Fetch, or puts it at the front of the slots to wait.
     fn try_fetch(&mut self, mut plan: Box<FetchPlan>) {
         let last = self.finishing || plan.deadline <= Instant::now();
-        let mut result = plan.attempt(&self.state, last);
+        let mut result = plan.attempt(&self.state, last, self.output.records());
         if result.is_none() {
             plan.register(&self.change_waker);
-            result = plan.attempt(&self.state, false);
+            result = plan.attempt(&self.state, false, self.output.records());
         }
         match result {
-            None => self.slots.push_front(Slot::Fetch(plan)),
+            None => {
+                self.output.settle();
+                self.slots.push_front(Slot::Fetch(plan));
+            }
             Some(result) => {
                 let mut files = Vec::new();
                 let fetched = plan.write(&result, self.output.tail(), &mut files);

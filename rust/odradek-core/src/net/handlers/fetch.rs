@@ -1,9 +1,8 @@
 //! Fetch 4-18: whole batches from the page cache, at once or when there are enough.
 //!
-//! A request becomes a [`FetchPlan`] that owns all it needs. [`FetchPlan::attempt`] looks into the logs (no record is
-//! read, only where it lies); below `min.bytes` the plan waits on its partitions and looks again when one of them
-//! changes, and when `max.wait.ms` is over it is answered with what there is. Small records are copied behind the
-//! response's fields, large ones go from the file to the socket.
+//! A request becomes a [`FetchPlan`] that owns all it needs. [`FetchPlan::attempt`] looks into the logs; below `min.bytes` the plan waits on its partitions and looks again when one of them
+//! changes, and when `max.wait.ms` is over it is answered with what there is. Small ranges of records are loaded while
+//! they are looked through, large ones go from the file to the socket.
 //! Left out: reading from followers (preferred read replica is always -1), records in tiered storage.
 
 use std::sync::Arc;
@@ -21,7 +20,9 @@ use super::CloseReason;
 use super::fetch_session::{FINAL_EPOCH, INITIAL_EPOCH, Session, WantedPartition};
 use super::resolve::{TopicKey, check_epoch, hosted_topic, partition};
 use crate::log::error::LogError;
+use crate::log::read_buffer::{Preload, ReadBuffer};
 use crate::log::types::{FileSlice, ReadBound};
+use crate::net::output::FilePart;
 use crate::net::state::NetState;
 use crate::partition::Partition;
 use crate::partition::table::HostedTopic;
@@ -30,13 +31,10 @@ use crate::wire::fetch_response::{FetchResponseWriter, PartitionHead};
 use crate::wire::frame::{RequestHeader, ResponseHead, finish};
 use crate::wire::requests::decode;
 
-/// Records of up to this many bytes are copied into the response, so that one system call sends it all.
-const INLINE_SLICE_BYTES: usize = 32 << 10;
-/// At most this much of one response is copied; a slow reader holds no more memory than that.
-const INLINE_TOTAL_BYTES: usize = 64 << 10;
-
-/// File ranges to send in between: (where in the bytes, which range).
-pub type FileParts = Vec<(usize, FileSlice)>;
+/// Ranges of up to this many bytes are loaded, so that they are read once and one system call sends many.
+const LOADED_RANGE_BYTES: usize = 64 << 10;
+/// At most this much of one response is loaded.
+const LOADED_TOTAL_BYTES: usize = 1 << 20;
 
 enum Mode {
     /// Every partition is answered; `session` is the one just made, if there was room.
@@ -69,8 +67,11 @@ pub struct FetchPlan {
 
 /// What an attempt found.
 pub struct FetchResult {
-    partitions: Vec<(PartitionHead, Option<FileSlice>)>,
+    partitions: Vec<Found>,
 }
+
+/// What there is of one partition: the records' range, and where it is loaded.
+type Found = (PartitionHead, Option<(FileSlice, Option<usize>)>);
 
 /// Reads a request.
 ///
@@ -183,14 +184,29 @@ fn resolve(state: &NetState, wanted: Vec<WantedPartition>, by_topic_id: bool) ->
 }
 
 impl FetchPlan {
-    /// Looks for records; `None` when there are too few and the request should wait. `last` takes what there is.
-    pub fn attempt(&self, state: &NetState, last: bool) -> Option<FetchResult> {
+    /// Looks for records; `None` when there are too few and the request should wait. `last` takes what there is. Small
+    /// ranges are loaded into `records`.
+    pub fn attempt(&self, state: &NetState, last: bool, records: &mut ReadBuffer) -> Option<FetchResult> {
+        // Who wants many bytes looks more often than it is answered: nothing is loaded before there are enough.
+        if self.min_bytes > 1 && !last {
+            self.look(state, last, None)?;
+        }
+        let used = records.used();
+        let mut preload = Preload { buffer: records, max_range: LOADED_RANGE_BYTES, max_total: LOADED_TOTAL_BYTES };
+        let result = self.look(state, last, Some(&mut preload));
+        if result.is_none() {
+            records.truncate(used);
+        }
+        result
+    }
+
+    fn look(&self, state: &NetState, last: bool, mut preload: Option<&mut Preload<'_>>) -> Option<FetchResult> {
         let mut partitions = Vec::with_capacity(self.targets.len());
         let (mut bytes, mut answer_now) = (0, last || self.targets.is_empty());
         for target in &self.targets {
             let room = self.max_bytes.saturating_sub(bytes);
-            let (head, slice) = self.read(state, target, room, bytes == 0);
-            bytes += slice.as_ref().map_or(0, |slice| slice.len);
+            let (head, slice) = self.read(state, target, room, bytes == 0, preload.as_deref_mut());
+            bytes += slice.as_ref().map_or(0, |(slice, _)| slice.len);
             answer_now |= head.error != ErrorCode::None || head.diverging.is_some();
             partitions.push((head, slice));
         }
@@ -203,7 +219,8 @@ impl FetchPlan {
         target: &Target,
         room: usize,
         at_least_one: bool,
-    ) -> (PartitionHead, Option<FileSlice>) {
+        preload: Option<&mut Preload<'_>>,
+    ) -> Found {
         let wanted = &target.wanted;
         let failed = |error| (PartitionHead::failed(wanted.index, error), None);
         let partition = match &target.partition {
@@ -224,7 +241,7 @@ impl FetchPlan {
             return (head, None);
         }
         let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
-        match log.read(wanted.fetch_offset, max_bytes, at_least_one, self.bound) {
+        match log.read_into(wanted.fetch_offset, max_bytes, at_least_one, self.bound, preload) {
             Ok(result) => {
                 let head = PartitionHead {
                     index: wanted.index,
@@ -236,7 +253,7 @@ impl FetchPlan {
                     diverging: None,
                     current_leader: None,
                 };
-                (head, result.slice)
+                (head, result.slice.map(|slice| (slice, result.loaded_at)))
             }
             Err(LogError::OffsetOutOfRange { .. }) => failed(ErrorCode::OffsetOutOfRange),
             Err(error) => failed(state.error_code(&error)),
@@ -263,7 +280,7 @@ impl FetchPlan {
     }
 
     /// Writes the response: bytes into `out`, and the file ranges that belong in between. Returns the bytes of records.
-    pub fn write(self, result: &FetchResult, out: &mut Vec<u8>, files: &mut FileParts) -> u64 {
+    pub fn write(self, result: &FetchResult, out: &mut Vec<u8>, files: &mut Vec<FilePart>) -> u64 {
         let answers: Vec<_> = self.targets.iter().zip(&result.partitions).collect();
         let (session_id, answers) = match &self.mode {
             Mode::Full { session: None } => (0, answers),
@@ -292,20 +309,16 @@ impl FetchPlan {
             .chunk_by(|(a, _), (b, _)| a.wanted.topic_id == b.wanted.topic_id && a.wanted.topic == b.wanted.topic)
             .collect();
         let mut writer = FetchResponseWriter::begin(out, self.version, ErrorCode::None, session_id, topics.len());
-        let (mut inlined, mut from_files) = (0, 0);
+        let mut from_files = 0;
         for topic in topics {
             let Some((first, _)) = topic.first() else { continue };
             writer.topic(&first.name, first.wanted.topic_id, topic.len());
             for (_, (head, slice)) in topic {
-                writer.partition(head, slice.as_ref().map_or(0, |slice| slice.len));
-                if let Some(slice) = slice {
-                    let inline = slice.len <= INLINE_SLICE_BYTES && inlined + slice.len <= INLINE_TOTAL_BYTES;
-                    if inline && copy_slice(slice, writer.out) {
-                        inlined += slice.len;
-                    } else {
-                        files.push((writer.out.len(), slice.clone()));
-                        from_files += slice.len;
-                    }
+                writer.partition(head, slice.as_ref().map_or(0, |(slice, _)| slice.len));
+                if let Some((slice, loaded_at)) = slice {
+                    let (at, slice, loaded_at) = (writer.out.len(), slice.clone(), *loaded_at);
+                    from_files += slice.len;
+                    files.push(FilePart { at, slice, loaded_at });
                 }
                 writer.end_partition(head);
             }
@@ -313,25 +326,8 @@ impl FetchPlan {
         }
         writer.end_struct();
         finish(out, start, from_files);
-        (inlined + from_files) as u64
+        from_files as u64
     }
-}
-
-/// Appends the slice's bytes; false (and nothing appended) when they can't be read.
-fn copy_slice(slice: &FileSlice, out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    out.resize(start + slice.len, 0);
-    let mut done = 0;
-    while done < slice.len {
-        match slice.file.read_at(&mut out[start + done..], slice.position + done as u64) {
-            Ok(read) if read > 0 => done += read,
-            _ => {
-                out.truncate(start);
-                return false;
-            }
-        }
-    }
-    true
 }
 
 impl Drop for FetchPlan {
