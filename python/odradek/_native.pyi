@@ -1,9 +1,10 @@
-"""The compiled core. Only `record.py`, `log.py` and `broker/server.py` import it."""
+"""The compiled core. Only `record.py`, `broker/server.py` and `client/native.py` import it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self, final
 
 __all__ = [
+    "ClusterClient",
     "ControlRequest",
     "Engine",
     "Record",
@@ -17,6 +18,7 @@ __all__ = [
     "encode_batch",
     "encode_index",
     "index_lookup",
+    "note_fork",
 ]
 
 __version__: str
@@ -236,3 +238,77 @@ class Engine:
         """Stop accepting, let requests under way finish for up to `grace_ms`, close every connection. Blocks."""
     def close(self) -> None:
         """Flush, write checkpoints and the clean-shutdown marker, release the lock. Idempotent. Blocks."""
+
+def note_fork() -> None:
+    """Say that this process is the child of a fork: clients made before it refuse to work. `client/native.py` calls it."""
+
+@final
+class ClusterClient:
+    """The client's transport: connections to the brokers of one cluster, their metadata, requests and answers.
+
+    Thread-safe. Work is done on a thread of its own; its results are (token, result) completions. A node is a broker's id,
+    -1 for any broker or -2 for the controller; a channel is 0 (data), 1 (control) or 2 (coordinator): a connection each.
+    """
+
+    def __new__(cls, settings: Mapping[str, str]) -> Self:
+        """Start the thread; nothing is connected before the first request.
+
+        Args:
+            settings: Kafka's dotted names to text; `bootstrap.servers` is required, names not of the transport are ignored.
+
+        Raises:
+            ConfigError: a value that can't be used.
+        """
+    def completion_fd(self) -> int:
+        """Return an eventfd that is readable while there are completions. It is this object's own: don't close it."""
+    def take_completions(self) -> list[tuple[int, object]]:
+        """Return all completions, oldest first.
+
+        A result is the response after its header as bytes (`request`), a list of (API key, lowest, highest version)
+        (`versions`), None (`refresh_metadata`), or an exception of `odradek.errors`, not raised.
+        """
+    def request(self, node: int, channel: int, api_key: int, api_version: int, body: bytes, timeout_ms: int) -> int:
+        """Send an encoded request (what follows the header); return its token.
+
+        Requests to one node and channel go out in the order of the calls. Nothing is sent twice.
+
+        Raises:
+            ClosedError, ForkedError: at once; everything else is completed.
+        """
+    def versions(self, node: int, channel: int, timeout_ms: int) -> int:
+        """Ask what a node serves, connecting if need be; return the token. Any broker and the controller are waited for."""
+    def refresh_metadata(self, timeout_ms: int) -> int:
+        """Refresh the metadata; return the token. Fails with NoBrokersAvailableError, which lists each server's reason."""
+    def cancel(self, token: int) -> None:
+        """Give a token up: it is not completed, if it has not been. What was sent stays sent."""
+    def metadata(
+        self,
+    ) -> tuple[
+        int,
+        str | None,
+        int,
+        list[tuple[int, str, int, str | None]],
+        list[tuple[str, bytes, int, bool, list[tuple[int, int, list[int], list[int], int]]]],
+    ]:
+        """Return the latest picture, copied.
+
+        (version, cluster id, controller, brokers, topics): brokers are (id, host, port, rack), topics (name, 16-byte id,
+        error code, internal, partitions), partitions, by number, (leader, leader epoch, replicas, isr, error code).
+        """
+    def metadata_version(self) -> int:
+        """Return the picture's number; 0 before the first refresh."""
+    def request_refresh(self) -> None:
+        """Ask for a refresh soon; many calls make one."""
+    def watch_topics(self, names: Sequence[str]) -> None:
+        """Add topics to those that every refresh asks for; a new one asks for a refresh at once."""
+    def unwatch_topics(self, names: Sequence[str]) -> None:
+        """Take topics out of those that every refresh asks for."""
+    def watch_all(self, yes: bool) -> None:
+        """Whether every refresh asks for all topics there are."""
+    def learn_broker(self, node: int, host: str, port: int) -> None:
+        """Make a broker known that an answer named before the metadata did."""
+    def close(self, grace_ms: int) -> None:
+        """Stop the thread: what is under way may end within the grace, the rest is never completed. Idempotent.
+
+        Releases the GIL; waits for the thread. In a forked child it does nothing.
+        """

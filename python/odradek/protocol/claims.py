@@ -1,4 +1,4 @@
-"""Prove that a request body's counts and lengths are true before kio reserves memory for them.
+"""Prove that a message body's counts and lengths are true before kio reserves memory for them.
 
 kio's decoder makes room for as many elements as an array claims: one lying count of a few bytes would ask for 180 GB and
 abort the process. `check_claims` walks the body first, by kio's own description of the fields, and makes nothing.
@@ -21,24 +21,32 @@ _FIXED: Final = {
 _TEXT: Final = -1
 _BLOB: Final = -2
 
-_Struct = tuple[tuple[Any, ...], bool]
-"""(steps, flexible); a step is (is array, size or _TEXT or _BLOB, struct inside or None, that struct may be null)."""
+_Struct = tuple[tuple[Any, ...], bool, frozenset[int]]
+"""(steps, flexible, numbers of the tagged fields that kio knows); a step is (is array, size or _TEXT or _BLOB, struct
+inside or None, that struct may be null)."""
 
 
-def check_claims(cls: Any, body: bytes) -> None:
+def check_claims(cls: Any, body: bytes, max_elements: int = MAX_ELEMENTS) -> list[tuple[int, int, bytes]]:
     """Walk `body` as a message of kio's dataclass `cls`.
 
+    Returns:
+        What to replace, (start, end, bytes instead), by place, to be rid of the tagged fields that kio does not know.
+
     Raises:
-        ValueError: a count or length reaches past the end, or there are more than MAX_ELEMENTS elements.
+        ValueError: a count or length reaches past the end, or there are more than `max_elements` elements.
     """
-    _Walk(body).struct(_described(cls))
+    walk = _Walk(body, max_elements)
+    walk.struct(_described(cls))
+    return walk.unknown
 
 
 @cache
 def _described(cls: Any) -> _Struct:
     steps: list[Any] = []
+    tags: set[int] = set()
     for field in dataclasses.fields(cls):
         if "tag" in field.metadata:
+            tags.add(field.metadata["tag"])
             continue  # skipped as a whole, by its own length
         plain = _without_null(field.type)
         nullable = plain is not field.type
@@ -50,7 +58,7 @@ def _described(cls: Any) -> _Struct:
         kind = field.metadata["kafka_type"]
         size = _TEXT if kind == "string" else _BLOB if kind in {"bytes", "records"} else _FIXED[kind]
         steps.append((is_array, size, None, False))
-    return tuple(steps), bool(cls.__flexible__)
+    return tuple(steps), bool(cls.__flexible__), frozenset(tags)
 
 
 def _without_null(annotation: Any) -> Any:
@@ -61,13 +69,14 @@ def _without_null(annotation: Any) -> Any:
 class _Walk:
     """A position in a body, and how many elements it may still claim."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, max_elements: int) -> None:
         self._body = body
         self._at = 0
-        self._elements_left = MAX_ELEMENTS
+        self._elements_left = max_elements
+        self.unknown: list[tuple[int, int, bytes]] = []
 
     def struct(self, described: _Struct) -> None:
-        steps, flexible = described
+        steps, flexible, tags = described
         for is_array, size, inner, nullable in steps:
             if is_array:
                 self._array(size, inner, flexible=flexible)
@@ -76,7 +85,7 @@ class _Walk:
             elif not nullable or self._number(1) >= 0:
                 self.struct(inner)
         if flexible:
-            self._tagged_fields()
+            self._tagged_fields(tags)
 
     def _array(self, size: int, inner: _Struct | None, *, flexible: bool) -> None:
         count = self._length(4, flexible=flexible)
@@ -96,12 +105,20 @@ class _Walk:
         else:
             self._skip(self._length(2 if size == _TEXT else 4, flexible=flexible))
 
-    def _tagged_fields(self) -> None:
+    def _tagged_fields(self, known: frozenset[int]) -> None:
+        start = self._at
         count = self._varint()
         self._claim(count)
+        kept = []
         for _ in range(count):
-            self._varint()
+            field_start = self._at
+            number = self._varint()
             self._skip(self._varint())
+            if number in known:
+                kept.append(self._body[field_start : self._at])
+        if len(kept) < count:
+            # kio knows a handful of tags at most, so their number is a single byte.
+            self.unknown.append((start, self._at, bytes([len(kept)]) + b"".join(kept)))
 
     def _claim(self, count: int) -> None:
         self._elements_left -= count

@@ -9,7 +9,7 @@ kio's habits, which show through here: durations (`throttle_time`, `timeout`) ar
 None; arrays are tuples; an error code may be any IntEnum member.
 
 kio lets a null array pass where the schema forbids it; `decode` does not, so no handler has to think of it.
-Limit: kio refuses tagged fields it does not know, so does `decode`.
+Limit: kio refuses tagged fields it does not know, so does `decode`. Responses, as a client reads them: `answers.py`.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from odradek.protocol.kio_modules import kio_module, kio_serial
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "response_class", "schema"]
+__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "null_arrays", "response_class", "schema"]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Longest request that is decoded here. A struct of 3 bytes on the wire becomes one of about 70 in memory: the worst
@@ -54,7 +54,7 @@ def decode(api_key: int, version: int, body: bytes) -> Any:
         request = reader(body, 0)[0]
     except Exception as error:  # kio raises its own errors, KeyError, ValueError and OverflowError on bad bytes
         raise RemoteProtocolError(f"{_label(api_key, version)}: {error}") from error
-    null = next(_null_arrays(request), None)
+    null = next(null_arrays(request), None)
     if null is not None:
         raise RemoteProtocolError(f"{_label(api_key, version)}: {null} is null, which it may not be")
     return request
@@ -111,7 +111,7 @@ class Schema:
         return build
 
 
-def _null_arrays(struct: Any) -> Iterator[str]:
+def null_arrays(struct: Any) -> Iterator[str]:
     """Yield the names of arrays that are null against the schema; kio lets them pass."""
     cls: Any = type(struct)
     for name, nullable, nested in _arrays_of(cls):
@@ -121,7 +121,7 @@ def _null_arrays(struct: Any) -> Iterator[str]:
                 yield f"{type(struct).__name__}.{name}"
         elif nested:
             for element in value if isinstance(value, tuple) else (value,):
-                yield from _null_arrays(element)
+                yield from null_arrays(element)
 
 
 @cache

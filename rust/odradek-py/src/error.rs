@@ -1,29 +1,43 @@
 //! The only map from core errors to Python exceptions. The classes live in `odradek/errors.py`.
 
+use odradek_core::client::ClientError as CoreClientError;
 use odradek_core::compress::{CompressError, DecompressError};
 use odradek_core::engine::error::EngineError;
 use odradek_core::log::error::LogError;
 use odradek_core::record::batch::BatchError;
-use pyo3::PyErr;
 use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
 
 mod classes {
     #![allow(missing_docs)]
     use pyo3::import_exception;
 
+    import_exception!(odradek.errors, BufferFullError);
+    import_exception!(odradek.errors, ClientError);
+    import_exception!(odradek.errors, ClosedError);
     import_exception!(odradek.errors, ConfigError);
     import_exception!(odradek.errors, CorruptBatchError);
     import_exception!(odradek.errors, DataDirLockedError);
+    import_exception!(odradek.errors, DisconnectedError);
+    import_exception!(odradek.errors, ForkedError);
     import_exception!(odradek.errors, InternalError);
+    import_exception!(odradek.errors, KafkaError);
     import_exception!(odradek.errors, LogDirOfflineError);
+    import_exception!(odradek.errors, NoBrokersAvailableError);
     import_exception!(odradek.errors, NotLeaderOrFollowerError);
     import_exception!(odradek.errors, OffsetOutOfRangeError);
+    import_exception!(odradek.errors, RecordTooLargeError);
+    import_exception!(odradek.errors, RemoteProtocolError);
     import_exception!(odradek.errors, StorageError);
+    import_exception!(odradek.errors, TimeoutError);
+    import_exception!(odradek.errors, UnsupportedVersionError);
 }
 
 use classes::{
-    ConfigError, CorruptBatchError, DataDirLockedError, InternalError, LogDirOfflineError, NotLeaderOrFollowerError,
-    OffsetOutOfRangeError, StorageError,
+    BufferFullError, ClientError, ClosedError, ConfigError, CorruptBatchError, DataDirLockedError, DisconnectedError,
+    ForkedError, InternalError, KafkaError, LogDirOfflineError, NoBrokersAvailableError, NotLeaderOrFollowerError,
+    OffsetOutOfRangeError, RecordTooLargeError, RemoteProtocolError, StorageError, TimeoutError,
+    UnsupportedVersionError,
 };
 
 /// The exception of a log's error.
@@ -75,4 +89,32 @@ pub fn from_compress(error: &CompressError) -> PyErr {
         CompressError::Encoder { .. } => InternalError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }
+}
+
+/// The exception of a client's error; that of an error code is its own class of `odradek.errors`.
+pub fn from_client(error: CoreClientError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        CoreClientError::NoBrokers { .. } => NoBrokersAvailableError::new_err(text),
+        CoreClientError::Unreachable { .. } | CoreClientError::Disconnected { .. } => DisconnectedError::new_err(text),
+        CoreClientError::TimedOut { .. } => TimeoutError::new_err(text),
+        CoreClientError::Broker { code, .. } => from_code(code, text),
+        CoreClientError::Protocol { .. } => RemoteProtocolError::new_err(text),
+        CoreClientError::Unsupported { .. } => UnsupportedVersionError::new_err(text),
+        CoreClientError::TooLarge { .. } => RecordTooLargeError::new_err(text),
+        CoreClientError::BufferFull { .. } => BufferFullError::new_err(text),
+        CoreClientError::Closed => ClosedError::new_err(text),
+        CoreClientError::Forked => ForkedError::new_err(text),
+        CoreClientError::Setting { .. } => ConfigError::new_err(text),
+        CoreClientError::Batch { .. } => CorruptBatchError::new_err(text),
+        _ => ClientError::new_err(text),
+    }
+}
+
+/// The exception of an error code that a broker answered.
+pub fn from_code(code: i16, text: String) -> PyErr {
+    Python::attach(|py| {
+        let made = py.get_type::<KafkaError>().call_method1("of", (code, text));
+        made.map_or_else(|error| error, PyErr::from_value)
+    })
 }

@@ -1,6 +1,7 @@
 //! The `odradek._native` module: registers what the other files define, nothing else.
 
 mod buffer;
+mod cluster;
 mod compress;
 mod engine;
 mod error;
@@ -23,5 +24,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compress::register(module)?;
     index::register(module)?;
     record::register(module)?;
-    engine::register(module)
+    engine::register(module)?;
+    cluster::register(module)
 }

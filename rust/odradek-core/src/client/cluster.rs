@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::Request;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::connection::{Connection, Phase, Submission, timed_out};
@@ -52,6 +53,9 @@ pub enum Channel {
 
 type Address = (String, u16);
 
+/// Attempts to reach any broker, each after fresh metadata, before an address advertised is believed to be wrong.
+const VAIN_ATTEMPTS: u32 = 4;
+
 /// How connecting to an address went lately.
 struct Health {
     failures: u32,
@@ -87,7 +91,7 @@ impl Cluster {
         let looked_at = Arc::clone(&shared);
         let thread = IoThread::start(move || looked_at.busy())?;
         let refreshing = Arc::clone(&shared);
-        thread.spawn(async move { refreshing.keep_fresh().await });
+        let _ = thread.spawn(async move { refreshing.keep_fresh().await });
         Ok(Arc::new(Self { shared, thread }))
     }
 
@@ -99,7 +103,12 @@ impl Cluster {
 
     /// Runs a task on the I/O thread. After [`Cluster::close`] it is dropped unrun.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.thread.spawn(task);
+        let _ = self.thread.spawn(task);
+    }
+
+    /// As [`Cluster::spawn`], for a task that may be given up.
+    pub(super) fn spawn_abortable(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+        self.thread.spawn(task)
     }
 
     /// Refuses use after a fork.
@@ -164,15 +173,31 @@ impl Cluster {
 
     /// What a broker serves; connects if need be.
     ///
+    /// For any broker, and for the controller, other brokers and later attempts are tried until the deadline.
+    ///
     /// # Errors
-    /// Why there is no connection.
+    /// Of a broker by id: why there is no connection, at once. Else [`ClientError::NoBrokers`] at the deadline, or as soon
+    /// as it is plain that waiting is of no use (see [`Cluster::refreshed`]).
     pub async fn versions(
         &self,
         node: Node,
         channel: Channel,
         deadline: Instant,
     ) -> Result<Arc<Versions>, ClientError> {
-        self.shared.open(node, channel, deadline).await.map(|(_, versions)| versions)
+        let mut vain = 0;
+        loop {
+            let error = match self.shared.open(node, channel, deadline).await {
+                Ok((_, versions)) => return Ok(versions),
+                Err(error @ ClientError::Unreachable { .. }) if !matches!(node, Node::Id(_)) => error,
+                Err(error) => return Err(error),
+            };
+            // While a server answers that names only addresses which can't be reached, waiting is of no use.
+            vain += 1;
+            let no_use = vain == VAIN_ATTEMPTS && node == Node::Any;
+            if no_use || Instant::now() >= deadline || self.refreshed(deadline).await.is_err() {
+                return Err(ClientError::NoBrokers { detail: error.to_string() });
+            }
+        }
     }
 
     /// Sends a request in the highest version that both sides have within `range`; returns the answer and its version.

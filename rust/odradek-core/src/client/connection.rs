@@ -342,7 +342,7 @@ impl Connection {
 /// The error of a request that was sent, or was to be, and not answered.
 #[must_use]
 pub fn timed_out(api: &str, peer: &str, after: Duration) -> ClientError {
-    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    let after_ms = u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     ClientError::TimedOut { what: format!("{api} to {peer}"), after_ms }
 }
 

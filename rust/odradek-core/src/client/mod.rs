@@ -10,7 +10,7 @@
 //! | [`frames`], [`foreign`] | bytes to frames; what else answers on a port |
 //! | [`versions`] | what a broker serves |
 //! | [`runtime`] | the I/O thread, forks |
-//! | [`completion`] | how results reach Python |
+//! | [`completion`], [`queue`] | how results reach Python; requests that Python builds |
 //! | [`settings`], [`error`] | options in, errors out |
 //!
 //! Not here: batching, retries of requests, groups. Read next: [`cluster`].
@@ -24,6 +24,7 @@ pub mod foreign;
 pub mod frames;
 pub mod handshake;
 pub mod metadata;
+pub mod queue;
 pub mod refresh;
 pub mod runtime;
 pub mod settings;

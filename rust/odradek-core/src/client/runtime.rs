@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::{self, Handle};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::error::ClientError;
@@ -70,11 +71,9 @@ impl IoThread {
         Ok(Self { handle, stop, thread: Mutex::new(Some(thread)), id, forks })
     }
 
-    /// Starts a task on the thread. After [`IoThread::stop`] it is dropped unrun.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if !self.forked() {
-            drop(self.handle.spawn(task));
-        }
+    /// Starts a task on the thread. After [`IoThread::stop`] it is dropped unrun; `None` in a forked child.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+        (!self.forked()).then(|| self.handle.spawn(task).abort_handle())
     }
 
     /// True in a child of the process that started the thread.
@@ -96,10 +95,7 @@ impl IoThread {
         if self.forked() {
             return;
         }
-        self.stop.send_modify(|until| {
-            let asked = Instant::now() + grace;
-            *until = Some(until.map_or(asked, |until| until.min(asked)));
-        });
+        self.ask_to_stop(grace);
         if current().id() == self.id {
             return;
         }
@@ -109,10 +105,18 @@ impl IoThread {
             let _ = thread.join();
         }
     }
+
+    fn ask_to_stop(&self, grace: Duration) {
+        let asked = Instant::now() + grace;
+        self.stop.send_modify(|until| *until = Some(until.map_or(asked, |until| until.min(asked))));
+    }
 }
 
 impl Drop for IoThread {
+    /// Doesn't wait: whoever drops may hold a lock (Python's) that a task on the thread wants.
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        if !self.forked() {
+            self.ask_to_stop(Duration::ZERO);
+        }
     }
 }
