@@ -22,7 +22,7 @@
 
 use thiserror::Error;
 
-use super::crc32c::crc32c;
+use super::crc32c::{crc32c, crc32c_of_two};
 use crate::compress::{CompressError, Compression, DecompressError};
 use crate::wire::primitives::PrimitiveError;
 
@@ -305,6 +305,19 @@ fn check_room(batch: &[u8]) -> Result<(), BatchError> {
         return Err(BatchError::Truncated { available: batch.len(), needed: HEADER_BYTES });
     }
     Ok(())
+}
+
+/// The header in front of `records`, which stay where they are: length and checksum are filled in.
+///
+/// # Errors
+/// [`BatchError::Malformed`] over 2 GiB.
+pub fn seal_apart(header: &BatchHeader, records: &[u8]) -> Result<[u8; HEADER_BYTES], BatchError> {
+    let length = i32::try_from(HEADER_BYTES - LOG_OVERHEAD + records.len())
+        .map_err(|_| BatchError::Malformed("it is over 2 GiB"))?;
+    let mut out = BatchHeader { length, ..*header }.encode();
+    let crc = crc32c_of_two(&out[CRC_START..], records);
+    out[17..21].copy_from_slice(&crc.to_be_bytes());
+    Ok(out)
 }
 
 /// Sets length and checksum to those of the bytes, which are at least a header's.

@@ -5,7 +5,7 @@ use super::batch::{
 };
 use super::reader::{Header, payload};
 use crate::compress::Compression;
-use crate::wire::primitives::{put_varint, put_varlong, varint_len, varlong_len};
+use crate::wire::primitives::{MAX_VARINT_BYTES, put_varint, put_varlong, varint_len, varlong_len};
 
 /// What a batch's header says besides its records.
 #[derive(Debug, Clone)]
@@ -70,6 +70,21 @@ pub struct BatchBuilder {
     max_timestamp: i64,
 }
 
+/// Records of a batch that has no header yet.
+#[derive(Debug)]
+pub struct BuiltRecords {
+    /// Room for the header, then the records uncompressed.
+    pub bytes: Vec<u8>,
+    /// Number of records.
+    pub count: i32,
+    /// Offset of the last record less that of the first.
+    pub last_offset_delta: i32,
+    /// Timestamp of the first record, ms.
+    pub base_timestamp: i64,
+    /// Greatest timestamp, ms.
+    pub max_timestamp: i64,
+}
+
 const TOO_LARGE: BatchError = BatchError::InvalidRecord("it is over 2 GiB");
 
 fn nullable_len(bytes: Option<&[u8]>) -> Result<usize, BatchError> {
@@ -93,13 +108,26 @@ impl BatchBuilder {
     /// Starts a batch.
     #[must_use]
     pub fn new(options: BatchOptions) -> Self {
-        Self {
-            options,
-            bytes: vec![0; HEADER_BYTES],
-            count: 0,
-            last_offset_delta: -1,
-            base_timestamp: 0,
-            max_timestamp: 0,
+        Self::with_buffer(options, Vec::new())
+    }
+
+    /// Starts a batch in a buffer that was used before; what it holds is dropped, its room is kept.
+    #[must_use]
+    pub fn with_buffer(options: BatchOptions, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        bytes.resize(HEADER_BYTES, 0);
+        Self { options, bytes, count: 0, last_offset_delta: -1, base_timestamp: 0, max_timestamp: 0 }
+    }
+
+    /// Ends without a header: for those who write it when the producer's sequence is known.
+    #[must_use]
+    pub fn into_records(self) -> BuiltRecords {
+        BuiltRecords {
+            bytes: self.bytes,
+            count: self.count,
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
         }
     }
 
@@ -159,6 +187,7 @@ impl BatchBuilder {
         }
         let length = i32::try_from(length).map_err(|_| TOO_LARGE)?;
         let out = &mut self.bytes;
+        out.reserve(length as usize + MAX_VARINT_BYTES);
         put_varint(out, length);
         out.push(0);
         put_varlong(out, timestamp_delta);

@@ -1,0 +1,464 @@
+//! Records into batches, on the caller's thread: one lock a record, its partition's, and no allocation but the batch's.
+//!
+//! A partition has one open batch. From `batch.size` on it is ready to go, but it takes more records until the sender comes for
+//! it, up to [`GROWTH`] times that size: the slower the broker, the larger the batches. What is full waits closed behind it.
+//! The sender ([`super::sender`]) is woken when a batch is opened (its linger begins) and when one gets ready, not for a record.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use super::batches::Batch;
+use super::delivery::{BatchState, Outstanding};
+use super::pool::{Buffer, BufferPool};
+use crate::client::error::ClientError;
+use crate::record::batch::HEADER_BYTES;
+use crate::record::builder::{BatchBuilder, BatchOptions};
+use crate::record::reader::Header;
+
+/// How many times `batch.size` a batch may reach while the sender is busy.
+const GROWTH: usize = 16;
+/// Most that a record's own fields take beside key, value and headers: five varints, a varlong and a byte.
+const RECORD_OVERHEAD: usize = 5 * 5 + 10 + 1;
+/// Most that a header's two lengths take.
+const HEADER_OVERHEAD: usize = 10;
+
+/// A record that is being sent.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRecord<'a> {
+    /// Its time, ms since 1970.
+    pub timestamp_ms: i64,
+    /// Key, if not null.
+    pub key: Option<&'a [u8]>,
+    /// Value, if not null.
+    pub value: Option<&'a [u8]>,
+    /// Headers in their order.
+    pub headers: &'a [Header<'a>],
+}
+
+impl NewRecord<'_> {
+    /// The most bytes that it takes in a batch.
+    #[must_use]
+    pub fn size_bound(&self) -> usize {
+        let headers = self.headers.iter().map(|header| {
+            HEADER_OVERHEAD + header.key.len() + header.value.map_or(0, <[u8]>::len)
+        });
+        RECORD_OVERHEAD
+            + self.key.map_or(0, <[u8]>::len)
+            + self.value.map_or(0, <[u8]>::len)
+            + headers.sum::<usize>()
+    }
+}
+
+/// One partition's records that are not on their way yet.
+pub struct Queue {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub index: i32,
+    /// Where the sender keeps what it knows of the partition.
+    pub(super) lane: OnceLock<usize>,
+    /// True while the partition has a leader, as far as is known.
+    pub(super) available: AtomicBool,
+    inner: Mutex<QueueInner>,
+}
+
+struct QueueInner {
+    open: Option<OpenBatch>,
+    full: VecDeque<Batch>,
+    /// The sender has been told and hasn't looked yet.
+    scheduled: bool,
+    /// Somebody waits for the open batch: it lingers no longer.
+    hurried: bool,
+    /// The largest that a batch may grow to.
+    limit: usize,
+}
+
+struct OpenBatch {
+    builder: BatchBuilder,
+    /// Holds the room; the bytes are the builder's meanwhile.
+    buffer: Buffer,
+    state: Arc<BatchState>,
+    opened: Instant,
+}
+
+impl OpenBatch {
+    fn close(self) -> Batch {
+        Batch::close(self.state, self.opened, self.builder.into_records(), self.buffer)
+    }
+}
+
+/// Where a record was put.
+pub struct Placed {
+    /// Its batch.
+    pub state: Arc<BatchState>,
+    /// Its place in the batch.
+    pub index: u32,
+    /// Whether the batch has reached (another) `batch.size` with it: keyless records go elsewhere now.
+    pub crossed: bool,
+}
+
+/// What appending came to.
+pub enum Appended {
+    /// It is in.
+    Placed(Placed),
+    /// There is no room for a new batch of so many bytes.
+    NeedsRoom(usize),
+    /// There is no open batch, and the caller wanted to know before one is opened.
+    NothingOpen,
+}
+
+/// What the sender finds when it looks at a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing is there.
+    Empty,
+    /// A batch may go.
+    Ready,
+    /// The open batch may go at that time.
+    Lingers(Instant),
+}
+
+/// How the callers' threads tell the sender.
+#[derive(Default)]
+pub struct Signal {
+    scheduled: Mutex<Vec<Arc<Queue>>>,
+    recheck: AtomicBool,
+    notify: Notify,
+}
+
+impl Signal {
+    fn schedule(&self, queue: &Arc<Queue>) {
+        let mut scheduled = self.scheduled.lock();
+        scheduled.push(Arc::clone(queue));
+        let first = scheduled.len() == 1;
+        drop(scheduled);
+        if first {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Makes the sender look at every queue again.
+    pub fn recheck(&self) {
+        self.recheck.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Wakes the sender.
+    pub(super) fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.notify.notified().await;
+    }
+
+    /// What was scheduled since the last call, and whether all is to be looked at again.
+    pub(super) fn take(&self) -> (Vec<Arc<Queue>>, bool) {
+        let recheck = self.recheck.swap(false, Ordering::AcqRel);
+        (std::mem::take(&mut self.scheduled.lock()), recheck)
+    }
+}
+
+/// The batches of all partitions of one producer.
+pub struct Accumulator {
+    batch_size: usize,
+    growth_limit: usize,
+    linger: Duration,
+    /// `buffer.memory`
+    pub pool: Arc<BufferPool>,
+    /// Batches that are not done.
+    pub outstanding: Outstanding,
+    /// The sender's doorbell.
+    pub signal: Signal,
+    /// Batches whose serial is below this linger no longer.
+    flush_mark: AtomicU64,
+}
+
+impl Accumulator {
+    /// An empty one.
+    #[must_use]
+    pub fn new(batch_size: usize, max_request_size: usize, linger: Duration, pool: Arc<BufferPool>) -> Self {
+        let growth_limit = (batch_size.saturating_mul(GROWTH)).min(max_request_size / 2).max(batch_size);
+        Self {
+            batch_size,
+            growth_limit,
+            linger,
+            pool,
+            outstanding: Outstanding::default(),
+            signal: Signal::default(),
+            flush_mark: AtomicU64::new(0),
+        }
+    }
+
+    /// The queue of a partition.
+    pub(super) fn queue(&self, topic: &Arc<str>, index: i32) -> Arc<Queue> {
+        Arc::new(Queue {
+            topic: Arc::clone(topic),
+            index,
+            lane: OnceLock::new(),
+            available: AtomicBool::new(true),
+            inner: Mutex::new(QueueInner {
+                open: None,
+                full: VecDeque::new(),
+                scheduled: false,
+                hurried: false,
+                limit: self.growth_limit,
+            }),
+        })
+    }
+
+    /// Puts a record at the end of a partition. `spare`: a buffer for a new batch, if one was waited for.
+    ///
+    /// # Errors
+    /// [`ClientError::Batch`] for a record that no batch can hold.
+    pub fn append(
+        &self,
+        queue: &Arc<Queue>,
+        record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
+        only_if_open: bool,
+    ) -> Result<Appended, ClientError> {
+        let mut appender = self.appender(queue);
+        let placed = appender.append(record, spare, only_if_open)?;
+        appender.release();
+        Ok(placed)
+    }
+
+    /// Holds a partition's lock to append many records.
+    pub fn appender<'a>(&'a self, queue: &'a Arc<Queue>) -> Appender<'a> {
+        Appender { accumulator: self, queue, inner: queue.inner.lock(), tell: false }
+    }
+
+    /// Everything sent before is to go at once. Returns the mark to wait for.
+    pub fn flush(&self) -> u64 {
+        let mark = self.outstanding.mark();
+        self.flush_mark.fetch_max(mark, Ordering::AcqRel);
+        self.signal.recheck();
+        mark
+    }
+
+    /// A batch is waited for: it need not linger.
+    pub fn hurry(&self, state: &Arc<BatchState>) {
+        if self.linger.is_zero() {
+            return;
+        }
+        let queue = &state.queue;
+        let mut inner = queue.inner.lock();
+        let is_open = inner.open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.state, state));
+        if !is_open || inner.hurried {
+            return;
+        }
+        inner.hurried = true;
+        let tell = !std::mem::replace(&mut inner.scheduled, true);
+        drop(inner);
+        if tell {
+            self.signal.schedule(queue);
+        }
+    }
+
+    /// What there is to send at `now`. `everything`: nothing lingers.
+    pub(super) fn look(&self, queue: &Queue, now: Instant, everything: bool) -> Look {
+        let mut inner = queue.inner.lock();
+        inner.scheduled = false;
+        self.look_inside(&inner, now, everything)
+    }
+
+    fn look_inside(&self, inner: &QueueInner, now: Instant, everything: bool) -> Look {
+        if !inner.full.is_empty() {
+            return Look::Ready;
+        }
+        let Some(open) = &inner.open else { return Look::Empty };
+        let until = open.opened + self.linger;
+        let ready = everything
+            || inner.hurried
+            || until <= now
+            || open.builder.uncompressed_bytes() >= self.batch_size
+            || open.state.serial < self.flush_mark.load(Ordering::Acquire);
+        if ready { Look::Ready } else { Look::Lingers(until) }
+    }
+
+    /// Takes the oldest batch that may go, and says what is left.
+    pub(super) fn take(&self, queue: &Queue, now: Instant, everything: bool) -> (Option<Batch>, Look) {
+        let mut inner = queue.inner.lock();
+        let batch = match self.look_inside(&inner, now, everything) {
+            Look::Ready => inner.full.pop_front().or_else(|| {
+                inner.hurried = false;
+                inner.open.take().map(OpenBatch::close)
+            }),
+            Look::Empty | Look::Lingers(_) => None,
+        };
+        (batch, self.look_inside(&inner, now, everything))
+    }
+
+    /// Takes the oldest batch if it was opened before `opened_before`.
+    pub(super) fn take_expired(&self, queue: &Queue, opened_before: Instant) -> Option<Batch> {
+        let mut inner = queue.inner.lock();
+        match inner.full.front() {
+            Some(batch) if batch.opened < opened_before => inner.full.pop_front(),
+            Some(_) => None,
+            None if inner.open.as_ref().is_some_and(|open| open.opened < opened_before) => {
+                inner.open.take().map(OpenBatch::close)
+            }
+            None => None,
+        }
+    }
+
+    /// Batches of the partition grow no more: the broker found one too large.
+    pub(super) fn stop_growth(&self, queue: &Queue) {
+        queue.inner.lock().limit = self.batch_size;
+    }
+}
+
+/// A partition's lock, held to append.
+pub struct Appender<'a> {
+    accumulator: &'a Accumulator,
+    queue: &'a Arc<Queue>,
+    inner: MutexGuard<'a, QueueInner>,
+    tell: bool,
+}
+
+impl Appender<'_> {
+    /// As [`Accumulator::append`].
+    ///
+    /// # Errors
+    /// As [`Accumulator::append`].
+    #[inline]
+    pub fn append(
+        &mut self,
+        record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
+        only_if_open: bool,
+    ) -> Result<Appended, ClientError> {
+        let size = record.size_bound();
+        let inner = &mut *self.inner;
+        let full = inner.open.as_mut().is_some_and(|open| !has_room(open, size, inner.limit));
+        if full && let Some(open) = inner.open.take() {
+            inner.full.push_back(open.close());
+            inner.hurried = false;
+            self.tell = true;
+        }
+        let batch_size = self.accumulator.batch_size;
+        let open = match &mut inner.open {
+            Some(open) => open,
+            none => {
+                if only_if_open {
+                    return Ok(Appended::NothingOpen);
+                }
+                let bytes = batch_size.max(size + HEADER_BYTES);
+                let buffer = match spare.take().or_else(|| self.accumulator.pool.try_take(bytes)) {
+                    Some(buffer) => buffer,
+                    None => return Ok(Appended::NeedsRoom(bytes)),
+                };
+                self.tell = true;
+                none.insert(self.accumulator.open(self.queue, buffer))
+            }
+        };
+        let before = open.builder.uncompressed_bytes();
+        let index = open.builder.count();
+        open.builder
+            .push(record.timestamp_ms, record.key, record.value, record.headers.iter().copied())
+            .map_err(|error| ClientError::Batch { what: format!("record for topic {}", self.queue.topic), error })?;
+        open.state.set_count(index as u32 + 1);
+        let after = open.builder.uncompressed_bytes();
+        let ready = after >= batch_size;
+        self.tell |= ready && before < batch_size;
+        let crossed = ready && (batch_size == 0 || after / batch_size != before / batch_size);
+        Ok(Appended::Placed(Placed { state: Arc::clone(&open.state), index: index as u32, crossed }))
+    }
+
+    /// Lets the lock go and tells the sender what it has to know.
+    pub fn release(mut self) {
+        let tell = self.tell && !std::mem::replace(&mut self.inner.scheduled, true);
+        drop(self.inner);
+        if tell {
+            self.accumulator.signal.schedule(self.queue);
+        }
+    }
+}
+
+impl Accumulator {
+    fn open(&self, queue: &Arc<Queue>, mut buffer: Buffer) -> OpenBatch {
+        let builder = BatchBuilder::with_buffer(BatchOptions::default(), std::mem::take(&mut buffer.bytes));
+        OpenBatch { builder, buffer, state: self.outstanding.open(queue), opened: Instant::now() }
+    }
+}
+
+/// True if a record of `size` bytes at most may join the batch; takes more room for it if it must.
+fn has_room(open: &mut OpenBatch, size: usize, limit: usize) -> bool {
+    let after = open.builder.uncompressed_bytes() + size;
+    if after <= open.buffer.room() {
+        return true;
+    }
+    after <= limit && open.buffer.try_grow(open.buffer.room().max(size))
+}
+
+/// A topic: its partitions, and where the next record without a key goes.
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    queues: arc_swap::ArcSwap<Vec<Arc<Queue>>>,
+    sticky: AtomicUsize,
+    turn: AtomicUsize,
+}
+
+impl Topic {
+    /// A topic with its partitions.
+    pub(super) fn new(name: Arc<str>, queues: Vec<Arc<Queue>>, sticky: usize) -> Self {
+        Self {
+            name,
+            queues: arc_swap::ArcSwap::from_pointee(queues),
+            sticky: AtomicUsize::new(sticky),
+            turn: AtomicUsize::new(sticky),
+        }
+    }
+
+    /// Its partitions by their numbers.
+    pub fn queues(&self) -> arc_swap::Guard<Arc<Vec<Arc<Queue>>>> {
+        self.queues.load()
+    }
+
+    /// Takes more partitions in.
+    pub(super) fn grow(&self, queues: Vec<Arc<Queue>>) {
+        self.queues.store(Arc::new(queues));
+    }
+
+    /// The partition for keyless records now.
+    pub fn sticky(&self) -> usize {
+        self.sticky.load(Ordering::Relaxed)
+    }
+
+    /// Chooses another partition for keyless records, if it is still `from`: at random among those with a leader.
+    pub fn unstick(&self, from: usize, dice: &super::partitioner::Dice) -> usize {
+        let queues = self.queues();
+        let count = queues.len();
+        if count <= 1 {
+            return 0;
+        }
+        let start = dice.below(count);
+        let usable = |at: &usize| *at != from && queues[*at].available.load(Ordering::Relaxed);
+        let next = (0..count).map(|step| (start + step) % count).find(usable).unwrap_or(from.min(count - 1));
+        match self.sticky.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => next,
+            Err(now) => now.min(count - 1),
+        }
+    }
+
+    /// The next partition in turn that has a leader.
+    pub fn next_in_turn(&self) -> usize {
+        let queues = self.queues();
+        let count = queues.len().max(1);
+        for _ in 0..count {
+            let at = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+            if queues.get(at).is_some_and(|queue| queue.available.load(Ordering::Relaxed)) {
+                return at;
+            }
+        }
+        self.turn.fetch_add(1, Ordering::Relaxed) % count
+    }
+}

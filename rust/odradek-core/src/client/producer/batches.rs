@@ -1,0 +1,180 @@
+//! A batch on its way: closed to records, compressed, stamped with its sequence, and written around its header.
+//!
+//! The records lie in the buffer that they were appended to (or in the one that they were compressed into) until the batch is
+//! done; every attempt gets a header of its own in front, so that a new epoch or sequence needs no copy.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::delivery::BatchState;
+use super::pool::{Buffer, BufferPool};
+use crate::client::error::ClientError;
+use crate::compress::Compression;
+use crate::record::batch::{BatchError, BatchHeader, HEADER_BYTES, MAGIC_V2, seal_apart};
+use crate::record::builder::{BatchBuilder, BatchOptions, BuiltRecords};
+use crate::record::reader::Records;
+
+/// An idempotent producer's name at a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Producer id.
+    pub id: i64,
+    /// Producer epoch.
+    pub epoch: i16,
+}
+
+/// A batch that takes no more records.
+pub struct Batch {
+    /// Its fate, shared with the futures.
+    pub state: Arc<BatchState>,
+    /// When its first record came.
+    pub opened: Instant,
+    /// Its place among the batches of its partition: the batch's serial, and the place in it where a split one began.
+    pub order: (u64, u32),
+    /// How often it was sent.
+    pub attempts: u32,
+    /// Under whose name and from which sequence it was last sent; `None` before the first time.
+    pub sequence: Option<(Identity, i32)>,
+    /// What went wrong last.
+    pub last_error: Option<ClientError>,
+    codec: Compression,
+    count: i32,
+    last_offset_delta: i32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    records: Bytes,
+    /// Where compression is still to come, the buffer; `records` is empty then.
+    raw: Option<Buffer>,
+}
+
+impl Batch {
+    /// Closes a batch. `buffer` is the one that the records were built in, without its bytes.
+    #[must_use]
+    pub fn close(state: Arc<BatchState>, opened: Instant, built: BuiltRecords, mut buffer: Buffer) -> Self {
+        buffer.bytes = built.bytes;
+        buffer.settle();
+        Self {
+            order: (state.serial, 0),
+            state,
+            opened,
+            attempts: 0,
+            sequence: None,
+            last_error: None,
+            codec: Compression::None,
+            count: built.count,
+            last_offset_delta: built.last_offset_delta,
+            base_timestamp: built.base_timestamp,
+            max_timestamp: built.max_timestamp,
+            records: Bytes::new(),
+            raw: Some(buffer),
+        }
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn count(&self) -> i32 {
+        self.count
+    }
+
+    /// Bytes on the wire, header included; before [`Batch::pack`] those of the uncompressed batch.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.raw.as_ref().map_or(self.records.len() + HEADER_BYTES, |raw| raw.bytes.len())
+    }
+
+    /// Compresses the records, once; later calls do nothing.
+    ///
+    /// # Errors
+    /// [`BatchError::Compress`] when the codec fails; the batch stays as it was.
+    pub fn pack(&mut self, codec: Compression, level: Option<i32>) -> Result<(), BatchError> {
+        let Some(raw) = &mut self.raw else { return Ok(()) };
+        let mut from = HEADER_BYTES;
+        if codec != Compression::None {
+            let mut packed = Vec::with_capacity(raw.bytes.len() / 2);
+            codec.compress(&raw.bytes[HEADER_BYTES..], level, &mut packed)?;
+            packed.shrink_to_fit();
+            raw.replace(packed);
+            from = 0;
+        }
+        self.codec = codec;
+        if let Some(raw) = self.raw.take() {
+            self.records = Bytes::from_owner(raw).slice(from..);
+        }
+        Ok(())
+    }
+
+    /// The header for the next attempt, and the records behind it.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`] over 2 GiB.
+    pub fn seal(&self) -> Result<([u8; HEADER_BYTES], Bytes), BatchError> {
+        let (identity, base_sequence) = self.sequence.unwrap_or((Identity { id: -1, epoch: -1 }, -1));
+        let header = BatchHeader {
+            base_offset: 0,
+            length: 0,
+            partition_leader_epoch: -1,
+            magic: MAGIC_V2,
+            crc: 0,
+            attributes: i16::from(self.codec.id()),
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: identity.id,
+            producer_epoch: identity.epoch,
+            base_sequence,
+            record_count: self.count,
+        };
+        Ok((seal_apart(&header, &self.records)?, self.records.clone()))
+    }
+
+    /// Two batches, each with half of the records (the first one more of an odd number), in the same codec and with the
+    /// sequences that the records have. The state of this one ends when both of theirs have.
+    ///
+    /// # Errors
+    /// [`BatchError`] when the records can't be read back: they were ours, so that is a bug. The batch is lost then; its
+    /// state is in the caller's hands.
+    pub fn split(self, level: Option<i32>, pool: &Arc<BufferPool>) -> Result<[Self; 2], BatchError> {
+        let mut plain = Vec::new();
+        let records = match self.codec {
+            Compression::None => &self.records[..],
+            codec => {
+                codec.decompress(&self.records, usize::MAX, &mut plain)?;
+                &plain[..]
+            }
+        };
+        let first_count = self.count / 2 + self.count % 2;
+        let mut halves = [BatchBuilder::new(BatchOptions::default()), BatchBuilder::new(BatchOptions::default())];
+        for (at, record) in (0..).zip(Records::new(records, self.count)?) {
+            let record = record?;
+            let timestamp = self.base_timestamp.saturating_add(record.timestamp_delta);
+            halves[usize::from(at >= first_count)].push(timestamp, record.key, record.value, record.headers)?;
+        }
+        let counts = halves.each_ref().map(|half| half.count().unsigned_abs());
+        let states = BatchState::parts(&self.state, &counts);
+        let mut sequence = self.sequence;
+        let mut order = self.order;
+        let mut made = Vec::with_capacity(2);
+        for (builder, state) in halves.into_iter().zip(states) {
+            let built = builder.into_records();
+            let count = built.count;
+            let mut half = Self::close(state, self.opened, built, pool.take_anyway());
+            half.sequence = sequence;
+            half.order = order;
+            order.1 += count.unsigned_abs();
+            half.attempts = self.attempts;
+            half.pack(self.codec, level)?;
+            sequence = sequence.map(|(identity, base)| (identity, advance(base, count)));
+            made.push(half);
+        }
+        made.try_into().map_err(|_| BatchError::Malformed("it has no halves"))
+    }
+}
+
+/// The sequence `count` records after `base`; after the largest number comes 0.
+#[must_use]
+pub fn advance(base: i32, count: i32) -> i32 {
+    let after = i64::from(base) + i64::from(count);
+    (after % (i64::from(i32::MAX) + 1)) as i32
+}

@@ -1,0 +1,327 @@
+//! What becomes of a batch, seen from those who sent its records: one shared state a batch, an index a record.
+//!
+//! A future is a pointer to [`BatchState`] and an index; nothing is allocated a record. Who wants to be told hangs something
+//! of their own on the state ([`BatchState::watch`]); it comes back through [`Completions`] once the batch is done.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::accumulator::Queue;
+use crate::client::error::ClientError;
+
+/// What somebody has hung on a batch.
+pub type Watcher = Box<dyn Any + Send>;
+
+/// How a batch ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its first record has this offset (-1: nobody said), and the broker stamped the records if it says when.
+    Written {
+        /// Offset of the first record.
+        base_offset: i64,
+        /// The broker's time, ms, with LogAppendTime.
+        append_time_ms: Option<i64>,
+    },
+    /// None of its records counts as written.
+    Failed(ClientError),
+    /// It was too large and went on as several: each with the index of its first record.
+    Split(Vec<(u32, Arc<BatchState>)>),
+}
+
+/// Where one record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// Offset, -1 if nobody said.
+    pub offset: i64,
+    /// The broker's time, ms, where it stamped the record.
+    pub append_time_ms: Option<i64>,
+}
+
+/// The fate of one batch, shared by the futures of its records.
+pub struct BatchState {
+    /// The partition.
+    pub queue: Arc<Queue>,
+    /// Number in the order in which the producer's batches were opened.
+    pub serial: u64,
+    count: AtomicU32,
+    outcome: OnceLock<Outcome>,
+    watch: Mutex<Watch>,
+    done: Condvar,
+    /// The batch that this one is a part of, and how many of its parts are not done.
+    parent: Option<(Arc<BatchState>, Arc<AtomicU32>)>,
+}
+
+#[derive(Default)]
+struct Watch {
+    finished: bool,
+    waiting: u32,
+    watcher: Option<Watcher>,
+}
+
+impl BatchState {
+    /// The state of a new batch.
+    pub(super) fn new(queue: Arc<Queue>, serial: u64) -> Arc<Self> {
+        Arc::new(Self {
+            queue,
+            serial,
+            count: AtomicU32::new(0),
+            outcome: OnceLock::new(),
+            watch: Mutex::default(),
+            done: Condvar::new(),
+            parent: None,
+        })
+    }
+
+    /// The states of the parts of `whole`, which ends when they all have.
+    pub(super) fn parts(whole: &Arc<Self>, counts: &[u32]) -> Vec<Arc<Self>> {
+        let left = Arc::new(AtomicU32::new(counts.len() as u32));
+        let part = |&count: &u32| {
+            Arc::new(Self {
+                queue: Arc::clone(&whole.queue),
+                serial: whole.serial,
+                count: AtomicU32::new(count),
+                outcome: OnceLock::new(),
+                watch: Mutex::default(),
+                done: Condvar::new(),
+                parent: Some((Arc::clone(whole), Arc::clone(&left))),
+            })
+        };
+        let parts: Vec<_> = counts.iter().map(part).collect();
+        let mut first = 0;
+        let listed = parts.iter().zip(counts).map(|(part, count)| {
+            let at = first;
+            first += count;
+            (at, Arc::clone(part))
+        });
+        // Read only once the parts are done: `finished` says when.
+        let _ = whole.outcome.set(Outcome::Split(listed.collect()));
+        parts
+    }
+
+    /// Counts a record.
+    pub(super) fn set_count(&self, count: u32) {
+        self.count.store(count, Ordering::Relaxed);
+    }
+
+    /// Number of records so far.
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Ends the batch and wakes those who wait.
+    pub(super) fn complete(self: &Arc<Self>, outcome: Outcome, completions: &Completions) {
+        let _ = self.outcome.set(outcome);
+        self.finish(completions);
+        if let Some((parent, left)) = &self.parent
+            && left.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            parent.finish(completions);
+        }
+    }
+
+    fn finish(self: &Arc<Self>, completions: &Completions) {
+        let mut watch = self.watch.lock();
+        watch.finished = true;
+        let watcher = watch.watcher.take();
+        let waiting = watch.waiting > 0;
+        drop(watch);
+        if waiting {
+            self.done.notify_all();
+        }
+        if let Some(watcher) = watcher {
+            completions.push(Completion::Batch(Arc::clone(self), watcher));
+        }
+    }
+
+    /// True once the fate of every record is known.
+    pub fn is_done(&self) -> bool {
+        self.outcome.get().is_some_and(|outcome| !matches!(outcome, Outcome::Split(_))) || self.watch.lock().finished
+    }
+
+    /// The fate of the record at `index`; `None` while it isn't known.
+    pub fn record(&self, index: u32) -> Option<Result<Delivered, &ClientError>> {
+        match self.outcome.get()? {
+            Outcome::Written { base_offset, append_time_ms } => {
+                let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(index) };
+                Some(Ok(Delivered { offset, append_time_ms: *append_time_ms }))
+            }
+            Outcome::Failed(error) => Some(Err(error)),
+            Outcome::Split(parts) => {
+                let at = parts.partition_point(|(first, _)| *first <= index).checked_sub(1)?;
+                let (first, part) = &parts[at];
+                part.record(index - first)
+            }
+        }
+    }
+
+    /// Waits until `until` at most; true once the batch is done.
+    pub fn wait_until(&self, until: Instant) -> bool {
+        let mut watch = self.watch.lock();
+        watch.waiting += 1;
+        while !watch.finished {
+            if self.done.wait_until(&mut watch, until).timed_out() {
+                break;
+            }
+        }
+        watch.waiting -= 1;
+        watch.finished
+    }
+
+    /// Lets `hang` put something on the batch, or change what is there; false if the batch is done already.
+    pub fn watch(&self, hang: impl FnOnce(&mut Option<Watcher>)) -> bool {
+        let mut watch = self.watch.lock();
+        if !watch.finished {
+            hang(&mut watch.watcher);
+        }
+        !watch.finished
+    }
+}
+
+/// Something that those who watch are told.
+pub enum Completion {
+    /// A batch that was watched is done.
+    Batch(Arc<BatchState>, Watcher),
+    /// Something else that was waited for: room, a topic's metadata, a flush.
+    Other(Watcher, Result<(), ClientError>),
+}
+
+/// What is done and watched, for one thread to take; the doorbell is readable while there is something.
+pub struct Completions {
+    list: Mutex<Vec<Completion>>,
+    doorbell: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Completions {
+    /// An empty list.
+    ///
+    /// # Errors
+    /// [`ClientError::System`] without a descriptor.
+    pub fn new() -> Result<Self, ClientError> {
+        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|error| ClientError::System { detail: format!("no eventfd for completions: {error}") })?;
+        Ok(Self { list: Mutex::default(), doorbell, rung: AtomicBool::new(false) })
+    }
+
+    /// Adds one and rings, unless it was rung already.
+    pub fn push(&self, completion: Completion) {
+        self.list.lock().push(completion);
+        self.ring();
+    }
+
+    /// Makes the doorbell readable.
+    pub fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // It can only fail when the counter is full, and then it is readable.
+            let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Takes all, oldest first, and resets the doorbell.
+    pub fn take(&self) -> Vec<Completion> {
+        let mut counter = [0; 8];
+        let _ = rustix::io::read(&self.doorbell, &mut counter);
+        self.rung.store(false, Ordering::Release);
+        std::mem::take(&mut self.list.lock())
+    }
+
+    /// The descriptor to wait on.
+    pub fn doorbell(&self) -> BorrowedFd<'_> {
+        self.doorbell.as_fd()
+    }
+}
+
+/// Called once when everything that was sent before is done.
+pub type OnFlushed = Box<dyn FnOnce() + Send>;
+
+/// Batches that are opened and not done, in their order.
+#[derive(Default)]
+pub struct Outstanding {
+    inner: Mutex<OutstandingInner>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct OutstandingInner {
+    next: u64,
+    batches: BTreeMap<u64, Arc<BatchState>>,
+    waiting: Vec<(u64, OnFlushed)>,
+}
+
+impl OutstandingInner {
+    fn is_flushed(&self, mark: u64) -> bool {
+        self.batches.first_key_value().is_none_or(|(&oldest, _)| oldest >= mark)
+    }
+}
+
+impl Outstanding {
+    /// Opens the next batch of `queue`.
+    pub(super) fn open(&self, queue: &Arc<Queue>) -> Arc<BatchState> {
+        let mut inner = self.inner.lock();
+        let serial = inner.next;
+        inner.next += 1;
+        let state = BatchState::new(Arc::clone(queue), serial);
+        inner.batches.insert(serial, Arc::clone(&state));
+        state
+    }
+
+    /// Takes a batch that is done out.
+    pub(super) fn close(&self, serial: u64) {
+        let mut inner = self.inner.lock();
+        inner.batches.remove(&serial);
+        let (flushed, left) =
+            std::mem::take(&mut inner.waiting).into_iter().partition(|(mark, _)| inner.is_flushed(*mark));
+        inner.waiting = left;
+        drop(inner);
+        self.changed.notify_all();
+        let flushed: Vec<(u64, OnFlushed)> = flushed;
+        for (_, on_flushed) in flushed {
+            on_flushed();
+        }
+    }
+
+    /// A mark behind every batch opened so far.
+    pub fn mark(&self) -> u64 {
+        self.inner.lock().next
+    }
+
+    /// Number of records of batches before `mark` that are not done.
+    pub fn records_before(&self, mark: u64) -> u64 {
+        self.inner.lock().batches.range(..mark).map(|(_, state)| u64::from(state.count())).sum()
+    }
+
+    /// Batches that are not done.
+    pub fn count(&self) -> usize {
+        self.inner.lock().batches.len()
+    }
+
+    /// Waits until `until` at most; true once every batch before `mark` is done.
+    pub fn wait_until(&self, mark: u64, until: Instant) -> bool {
+        let mut inner = self.inner.lock();
+        while !inner.is_flushed(mark) {
+            if self.changed.wait_until(&mut inner, until).timed_out() {
+                return inner.is_flushed(mark);
+            }
+        }
+        true
+    }
+
+    /// Calls `on_flushed` once every batch before `mark` is done, possibly at once.
+    pub fn when_flushed(&self, mark: u64, on_flushed: OnFlushed) {
+        let mut inner = self.inner.lock();
+        if inner.is_flushed(mark) {
+            drop(inner);
+            on_flushed();
+        } else {
+            inner.waiting.push((mark, on_flushed));
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! The sender: one task on the I/O thread that takes batches, forms requests and deals with the answers.
+//!
+//! It owns all that concerns what is under way ([`super::lanes`]); no other thread looks at that, so nothing is locked. What an
+//! answer means is in [`super::answers`]. Requests wait in tasks of their own and come back as [`Event`]s.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::mem::take;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::Shared;
+use super::accumulator::{Look, Queue};
+use super::batches::{Batch, Identity};
+use super::delivery::Outcome;
+use super::lanes::{Lane, May};
+use super::metrics::Metrics;
+use super::request::{self, PARTITION_OVERHEAD, Part};
+use super::settings::Acks;
+use crate::client::cluster::{Channel, Node};
+use crate::client::error::ClientError;
+use crate::client::metadata::MetadataView;
+
+/// Room that a request's own fields may take.
+const REQUEST_OVERHEAD: usize = 512;
+/// How often batches are looked through for those whose time is over, at most and at least.
+const SWEEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// Something came back.
+pub(super) enum Event {
+    /// The answer to a Produce request, `None` with acks=0.
+    Answer { node: i32, parts: Vec<Part>, started: Instant, result: Result<Option<(Bytes, i16)>, ClientError> },
+    /// The answer to InitProducerId.
+    Identity(Result<Identity, ClientError>),
+}
+
+/// What is known of one broker.
+#[derive(Default)]
+pub(super) struct NodeState {
+    pub in_flight: usize,
+    /// An answer has come over the connection: until then one request at a time, so that connecting keeps the order.
+    pub proven: bool,
+}
+
+/// The task's state.
+pub(super) struct Sender {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lanes: Vec<Lane>,
+    ready: VecDeque<usize>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Lanes without a leader.
+    leaderless: HashSet<usize>,
+    pub(super) nodes: HashMap<i32, NodeState>,
+    pub(super) identity: Option<Identity>,
+    identity_asked: bool,
+    identity_rests_until: Option<Instant>,
+    pub(super) identity_attempts: u32,
+    events: mpsc::UnboundedSender<Event>,
+    next_sweep: Instant,
+}
+
+/// The task.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let (events, mut incoming) = mpsc::unbounded_channel();
+    let mut metadata: watch::Receiver<u64> = shared.cluster.metadata_changed();
+    let mut sender = Sender::new(Arc::clone(&shared), events);
+    loop {
+        let deadline = sender.turn(Instant::now());
+        if shared.closing.load(Ordering::Acquire) {
+            sender.give_up(&ClientError::Closed);
+            return;
+        }
+        tokio::select! {
+            biased;
+            event = incoming.recv() => {
+                let mut next = event;
+                while let Some(event) = next {
+                    sender.handle(event, Instant::now());
+                    next = incoming.try_recv().ok();
+                }
+            }
+            () = shared.accumulator.signal.woken() => {}
+            changed = metadata.changed() => {
+                if changed.is_err() {
+                    sender.give_up(&ClientError::Closed);
+                    return;
+                }
+                sender.metadata_changed();
+            }
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+    }
+}
+
+impl Sender {
+    fn new(shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) -> Self {
+        Self {
+            shared,
+            lanes: Vec::new(),
+            ready: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            leaderless: HashSet::new(),
+            nodes: HashMap::new(),
+            identity: None,
+            identity_asked: false,
+            identity_rests_until: None,
+            identity_attempts: 0,
+            events,
+            next_sweep: Instant::now(),
+        }
+    }
+
+    /// Looks at what is new, sends what may be sent; returns when to come again.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let (scheduled, recheck) = self.shared.accumulator.signal.take();
+        for queue in scheduled {
+            let id = self.lane_of(&queue);
+            self.look(id, now);
+        }
+        if recheck {
+            for id in 0..self.lanes.len() {
+                self.look(id, now);
+            }
+        }
+        while let Some(Reverse((at, id))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            self.look(id, now);
+        }
+        if now >= self.next_sweep {
+            self.sweep(now);
+        }
+        self.drain(now);
+        let mut next = self.next_sweep;
+        if let Some(Reverse((at, _))) = self.timers.peek() {
+            next = next.min(*at);
+        }
+        if let Some(at) = self.identity_rests_until {
+            next = next.min(at);
+        }
+        next
+    }
+
+    fn lane_of(&mut self, queue: &Arc<Queue>) -> usize {
+        *queue.lane.get_or_init(|| {
+            self.lanes.push(Lane::new(Arc::clone(queue)));
+            self.lanes.len() - 1
+        })
+    }
+
+    /// True when batches don't linger: senders wait for room, or the producer is being closed.
+    fn in_haste(&self) -> bool {
+        self.shared.accumulator.pool.is_short()
+    }
+
+    /// Lists the lane if it has something to send, sets a timer if it will have.
+    pub(super) fn look(&mut self, id: usize, now: Instant) {
+        let everything = self.in_haste();
+        let lane = &mut self.lanes[id];
+        let look = self.shared.accumulator.look(&lane.queue, now, everything);
+        if let Some(until) = lane.rests_until {
+            if until > now {
+                self.timers.push(Reverse((until, id)));
+                return;
+            }
+            lane.rests_until = None;
+        }
+        let held = lane.staged.is_some() || !lane.resend.is_empty();
+        match look {
+            Look::Lingers(until) if !held => self.timers.push(Reverse((until, id))),
+            Look::Empty if !held => {}
+            _ if self.leaderless.contains(&id) => {}
+            _ => {
+                if !std::mem::replace(&mut lane.listed, true) {
+                    self.ready.push_back(id);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Instant) {
+        if self.ready.is_empty() || (self.shared.settings.idempotent && !self.has_identity(now)) {
+            return;
+        }
+        let view = self.shared.cluster.metadata();
+        loop {
+            let mut requests: HashMap<i32, (Vec<Part>, usize)> = HashMap::new();
+            for id in take(&mut self.ready) {
+                self.lanes[id].listed = false;
+                if let Some(again) = self.gather(id, now, &view, &mut requests) {
+                    self.lanes[id].listed = true;
+                    match again {
+                        End::Front => self.ready.push_front(id),
+                        End::Back => self.ready.push_back(id),
+                    }
+                }
+            }
+            if requests.is_empty() {
+                return;
+            }
+            for (node, (parts, _)) in requests {
+                self.send(node, parts, now);
+            }
+        }
+    }
+
+    /// Adds a lane's oldest batch to the request for its leader. Returns where to list the lane if it has more to send.
+    fn gather(
+        &mut self,
+        id: usize,
+        now: Instant,
+        view: &MetadataView,
+        requests: &mut HashMap<i32, (Vec<Part>, usize)>,
+    ) -> Option<End> {
+        match self.lanes[id].may() {
+            May::Send => {}
+            May::Wait => return None,
+            May::Rename => self.rename(id)?,
+        }
+        let queue = Arc::clone(&self.lanes[id].queue);
+        let Some((node, _)) = view.leader(&queue.topic, queue.index) else {
+            self.leaderless.insert(id);
+            self.shared.cluster.request_refresh();
+            return None;
+        };
+        let state = self.nodes.entry(node).or_default();
+        let most = if state.proven { self.shared.settings.max_in_flight } else { 1 };
+        if state.in_flight >= most {
+            return Some(End::Back);
+        }
+        let everything = self.in_haste();
+        let lane = &mut self.lanes[id];
+        let mut left = Look::Ready;
+        let held = lane.resend.pop_front().or_else(|| lane.staged.take());
+        let batch = held.or_else(|| {
+            let (batch, rest) = self.shared.accumulator.take(&queue, now, everything);
+            left = rest;
+            batch
+        });
+        let Some(batch) = batch else {
+            if let Look::Lingers(until) = left {
+                self.timers.push(Reverse((until, id)));
+            }
+            return None;
+        };
+        let batch = self.packed(id, batch)?;
+        let (parts, size) = requests.entry(node).or_insert_with(|| (Vec::new(), REQUEST_OVERHEAD));
+        let more = batch.size() + queue.topic.len() + PARTITION_OVERHEAD;
+        if !parts.is_empty() && *size + more > self.shared.settings.max_request_size {
+            let lane = &mut self.lanes[id];
+            if batch.sequence.is_some() { lane.again(batch) } else { lane.staged = Some(batch) }
+            return Some(End::Front);
+        }
+        *size += more;
+        self.put_on_wire(id, batch, parts);
+        match left {
+            Look::Ready => Some(End::Back),
+            Look::Lingers(until) => {
+                self.timers.push(Reverse((until, id)));
+                None
+            }
+            Look::Empty => None,
+        }
+    }
+
+    fn packed(&mut self, id: usize, mut batch: Batch) -> Option<Batch> {
+        let settings = &self.shared.settings;
+        let before = batch.size();
+        match batch.pack(settings.compression, settings.level) {
+            Ok(()) => {
+                if batch.attempts == 0 {
+                    Metrics::add(&self.shared.metrics.bytes_uncompressed, before as u64);
+                }
+                Some(batch)
+            }
+            Err(error) => {
+                let what = format!("records for {}", self.place(id));
+                self.fail(id, batch, ClientError::Batch { what, error });
+                None
+            }
+        }
+    }
+
+    fn put_on_wire(&mut self, id: usize, mut batch: Batch, parts: &mut Vec<Part>) {
+        let lane = &mut self.lanes[id];
+        if let Some(identity) = self.identity
+            && self.shared.settings.idempotent
+        {
+            lane.stamp(&mut batch, identity);
+        }
+        lane.on_wire.push(batch.order);
+        let metrics = &self.shared.metrics;
+        if batch.attempts > 0 {
+            Metrics::add(&metrics.batch_retries, 1);
+        }
+        batch.attempts += 1;
+        Metrics::add(&metrics.batches_sent, 1);
+        Metrics::add(&metrics.bytes_sent, batch.size() as u64);
+        parts.push(Part { lane: id, batch });
+    }
+
+    fn send(&mut self, node: i32, mut parts: Vec<Part>, now: Instant) {
+        self.nodes.entry(node).or_default().in_flight += 1;
+        let metrics = &self.shared.metrics;
+        Metrics::add(&metrics.requests, 1);
+        Metrics::add(&metrics.requests_in_flight, 1);
+        request::sort(&mut parts);
+        let settings = &self.shared.settings;
+        // The answer is waited for no longer than the oldest batch may take.
+        let left = parts.iter().map(|part| (part.batch.opened + settings.delivery_timeout).saturating_duration_since(now));
+        let timeout = left.min().unwrap_or_default().clamp(SWEEP.0, settings.request_timeout.max(SWEEP.0));
+        let (acks, broker_timeout) = (settings.acks, settings.request_timeout);
+        let cluster = Arc::clone(&self.shared.cluster);
+        let events = self.events.clone();
+        self.shared.cluster.spawn(async move {
+            let exchange = async {
+                let versions = cluster.versions(Node::Id(node), Channel::Data, now + timeout).await?;
+                let version = versions.highest(request::PRODUCE, request::VERSIONS)?;
+                let body = request::encode(&parts, version, acks, broker_timeout)
+                    .map_err(|error| ClientError::Batch { what: "a Produce request".to_owned(), error })?;
+                let answered = acks != Acks::None;
+                let answer = cluster
+                    .call_raw(Node::Id(node), Channel::Data, request::PRODUCE, version, body, timeout, answered)
+                    .await?;
+                Ok(answered.then_some((answer, version)))
+            };
+            let result = exchange.await;
+            // Nobody listens any more once the producer is closed; the batches are ended there.
+            let _ = events.send(Event::Answer { node, parts, started: now, result });
+        });
+    }
+
+    /// Topic and partition, for a message.
+    pub(super) fn place(&self, id: usize) -> String {
+        let queue = &self.lanes[id].queue;
+        format!("{}-{}", queue.topic, queue.index)
+    }
+
+    /// Ends a batch.
+    pub(super) fn end(&self, batch: &Batch, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Failed(_) => &self.shared.metrics.records_failed,
+            _ => &self.shared.metrics.records_sent,
+        };
+        Metrics::add(counter, u64::from(batch.count().unsigned_abs()));
+        self.shared.end(&batch.state, outcome);
+    }
+
+    /// Gives a batch up. The broker may have it nevertheless, so the sequences behind it need care.
+    pub(super) fn fail(&mut self, id: usize, batch: Batch, error: ClientError) {
+        if batch.sequence.is_some() {
+            self.lanes[id].unresolved = true;
+        }
+        self.end(&batch, Outcome::Failed(error));
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let settings = &self.shared.settings;
+        let timeout = settings.delivery_timeout;
+        self.next_sweep = now + (timeout / 20).clamp(SWEEP.0, SWEEP.1);
+        let Some(opened_before) = now.checked_sub(timeout) else { return };
+        for id in 0..self.lanes.len() {
+            let mut expired = self.lanes[id].take_expired(opened_before);
+            while let Some(batch) = self.shared.accumulator.take_expired(&self.lanes[id].queue, opened_before) {
+                expired.push(batch);
+            }
+            for batch in expired {
+                let error = self.expiry(id, &batch);
+                self.fail(id, batch, error);
+            }
+        }
+        if !self.leaderless.is_empty() {
+            self.shared.cluster.request_refresh();
+        }
+    }
+
+    /// Why a batch whose time is over was not delivered.
+    pub(super) fn expiry(&self, id: usize, batch: &Batch) -> ClientError {
+        let queue = &self.lanes[id].queue;
+        let why = match (&batch.last_error, self.leaderless.contains(&id)) {
+            (Some(error), _) => format!("; the last attempt of {}: {error}", batch.attempts),
+            (None, true) => match self.shared.cluster.metadata().topics.get(&queue.topic) {
+                None => "; nothing is known of the topic".to_owned(),
+                Some(topic) if topic.error != 0 => {
+                    format!("; the topic is gone or can't be used (error code {})", topic.error)
+                }
+                Some(_) => "; the partition has no leader".to_owned(),
+            },
+            (None, false) => String::new(),
+        };
+        let what = format!("delivery of {} records to {} (delivery_timeout_ms){why}", batch.count(), self.place(id));
+        let after = self.shared.settings.delivery_timeout.as_millis();
+        ClientError::TimedOut { what, after_ms: u64::try_from(after).unwrap_or(u64::MAX) }
+    }
+
+    fn metadata_changed(&mut self) {
+        let view = self.shared.cluster.metadata();
+        self.shared.topics_changed(&view);
+        let now = Instant::now();
+        for id in take(&mut self.leaderless) {
+            self.look(id, now);
+        }
+    }
+
+    /// True with a producer id; asks for one otherwise.
+    fn has_identity(&mut self, now: Instant) -> bool {
+        if self.identity.is_some() {
+            return true;
+        }
+        if self.identity_asked || self.identity_rests_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        self.identity_rests_until = None;
+        self.identity_asked = true;
+        let (cluster, events) = (Arc::clone(&self.shared.cluster), self.events.clone());
+        let timeout = self.shared.settings.request_timeout;
+        self.shared.cluster.spawn(async move {
+            let _ = events.send(Event::Identity(super::identity::ask(&cluster, timeout).await));
+        });
+        false
+    }
+
+    /// What InitProducerId came to.
+    pub(super) fn identified(&mut self, result: Result<Identity, ClientError>, now: Instant) {
+        self.identity_asked = false;
+        match result {
+            Ok(identity) => {
+                self.identity = Some(identity);
+                self.identity_attempts = 0;
+            }
+            Err(error) if error.retriable() => {
+                self.identity_attempts += 1;
+                self.identity_rests_until = Some(now + self.shared.backoff(self.identity_attempts));
+            }
+            Err(error) => {
+                self.identity_rests_until = Some(now + self.shared.settings.retry_backoff_max);
+                self.give_up(&error);
+            }
+        }
+    }
+
+    /// Gives the lane a new identity; `None` when one has to be asked for first.
+    fn rename(&mut self, id: usize) -> Option<()> {
+        let identity = self.identity?;
+        let Some(epoch) = identity.epoch.checked_add(1) else {
+            self.identity = None;
+            self.lanes[id].listed = true;
+            self.ready.push_back(id);
+            return None;
+        };
+        let identity = Identity { id: identity.id, epoch };
+        self.identity = Some(identity);
+        self.lanes[id].rename(identity);
+        Metrics::add(&self.shared.metrics.renames, 1);
+        Some(())
+    }
+
+    /// Ends every batch that is not on the wire.
+    fn give_up(&mut self, error: &ClientError) {
+        let later = Instant::now() + Duration::from_secs(1);
+        for id in 0..self.lanes.len() {
+            let mut batches = self.lanes[id].take_all();
+            while let Some(batch) = self.shared.accumulator.take_expired(&self.lanes[id].queue, later) {
+                batches.push(batch);
+            }
+            for batch in batches {
+                self.fail(id, batch, error.clone());
+            }
+        }
+    }
+}
+
+/// Where a lane is listed.
+enum End {
+    Front,
+    Back,
+}
