@@ -6,6 +6,9 @@ mod compress;
 mod engine;
 mod error;
 mod index;
+mod producer;
+mod producer_future;
+mod producer_record;
 mod record;
 
 use pyo3::prelude::*;
@@ -25,5 +28,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     index::register(module)?;
     record::register(module)?;
     engine::register(module)?;
-    cluster::register(module)
+    cluster::register(module)?;
+    producer::register(module)
 }

@@ -12,8 +12,9 @@
 //! | [`runtime`] | the I/O thread, forks |
 //! | [`completion`], [`queue`] | how results reach Python; requests that Python builds |
 //! | [`settings`], [`error`] | options in, errors out |
+//! | [`producer`] | batches and sends records |
 //!
-//! Not here: batching, retries of requests, groups. Read next: [`cluster`].
+//! Not in the transport: batching, retries of requests, groups. Read next: [`cluster`].
 
 pub mod cluster;
 pub mod completion;
@@ -24,6 +25,7 @@ pub mod foreign;
 pub mod frames;
 pub mod handshake;
 pub mod metadata;
+pub mod producer;
 pub mod queue;
 pub mod refresh;
 pub mod runtime;

@@ -152,21 +152,23 @@ impl Batch {
             halves[usize::from(at >= first_count)].push(timestamp, record.key, record.value, record.headers)?;
         }
         let counts = halves.each_ref().map(|half| half.count().unsigned_abs());
-        let states = BatchState::parts(&self.state, &counts);
         let mut sequence = self.sequence;
         let mut order = self.order;
         let mut made = Vec::with_capacity(2);
-        for (builder, state) in halves.into_iter().zip(states) {
+        for builder in halves {
             let built = builder.into_records();
             let count = built.count;
-            let mut half = Self::close(state, self.opened, built, pool.take_anyway());
+            let mut half = Self::close(Arc::clone(&self.state), self.opened, built, pool.take_anyway());
             half.sequence = sequence;
             half.order = order;
-            order.1 += count.unsigned_abs();
             half.attempts = self.attempts;
             half.pack(self.codec, level)?;
+            order.1 += count.unsigned_abs();
             sequence = sequence.map(|(identity, base)| (identity, advance(base, count)));
             made.push(half);
+        }
+        for (half, state) in made.iter_mut().zip(BatchState::parts(&self.state, &counts)) {
+            half.state = state;
         }
         made.try_into().map_err(|_| BatchError::Malformed("it has no halves"))
     }

@@ -5,23 +5,21 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use rustix::event::{EventfdFlags, eventfd};
 
 use super::accumulator::Queue;
+use crate::client::completion::Completions;
 use crate::client::error::ClientError;
 
 /// What somebody has hung on a batch.
 pub type Watcher = Box<dyn Any + Send>;
 
 /// How a batch ended.
-#[derive(Debug)]
 pub enum Outcome {
     /// Its first record has this offset (-1: nobody said), and the broker stamped the records if it says when.
     Written {
@@ -116,18 +114,27 @@ impl BatchState {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Ends the batch and wakes those who wait.
-    pub(super) fn complete(self: &Arc<Self>, outcome: Outcome, completions: &Completions) {
-        let _ = self.outcome.set(outcome);
+    /// Ends the batch and wakes those who wait. False while other parts of the batch that it came from are under way.
+    pub(super) fn complete(self: &Arc<Self>, outcome: Outcome, completions: &Completions<Completion>) -> bool {
+        if self.outcome.set(outcome).is_err() {
+            return true;
+        }
         self.finish(completions);
-        if let Some((parent, left)) = &self.parent
-            && left.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            parent.finish(completions);
+        match &self.parent {
+            None => true,
+            Some((parent, left)) => left.fetch_sub(1, Ordering::AcqRel) == 1 && parent.parts_done(completions),
         }
     }
 
-    fn finish(self: &Arc<Self>, completions: &Completions) {
+    fn parts_done(self: &Arc<Self>, completions: &Completions<Completion>) -> bool {
+        self.finish(completions);
+        match &self.parent {
+            None => true,
+            Some((parent, left)) => left.fetch_sub(1, Ordering::AcqRel) == 1 && parent.parts_done(completions),
+        }
+    }
+
+    fn finish(self: &Arc<Self>, completions: &Completions<Completion>) {
         let mut watch = self.watch.lock();
         watch.finished = true;
         let watcher = watch.watcher.take();
@@ -137,7 +144,7 @@ impl BatchState {
             self.done.notify_all();
         }
         if let Some(watcher) = watcher {
-            completions.push(Completion::Batch(Arc::clone(self), watcher));
+            completions.push(0, Completion::Batch(Arc::clone(self), watcher));
         }
     }
 
@@ -193,52 +200,6 @@ pub enum Completion {
     Other(Watcher, Result<(), ClientError>),
 }
 
-/// What is done and watched, for one thread to take; the doorbell is readable while there is something.
-pub struct Completions {
-    list: Mutex<Vec<Completion>>,
-    doorbell: OwnedFd,
-    rung: AtomicBool,
-}
-
-impl Completions {
-    /// An empty list.
-    ///
-    /// # Errors
-    /// [`ClientError::System`] without a descriptor.
-    pub fn new() -> Result<Self, ClientError> {
-        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
-            .map_err(|error| ClientError::System { detail: format!("no eventfd for completions: {error}") })?;
-        Ok(Self { list: Mutex::default(), doorbell, rung: AtomicBool::new(false) })
-    }
-
-    /// Adds one and rings, unless it was rung already.
-    pub fn push(&self, completion: Completion) {
-        self.list.lock().push(completion);
-        self.ring();
-    }
-
-    /// Makes the doorbell readable.
-    pub fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // It can only fail when the counter is full, and then it is readable.
-            let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
-        }
-    }
-
-    /// Takes all, oldest first, and resets the doorbell.
-    pub fn take(&self) -> Vec<Completion> {
-        let mut counter = [0; 8];
-        let _ = rustix::io::read(&self.doorbell, &mut counter);
-        self.rung.store(false, Ordering::Release);
-        std::mem::take(&mut self.list.lock())
-    }
-
-    /// The descriptor to wait on.
-    pub fn doorbell(&self) -> BorrowedFd<'_> {
-        self.doorbell.as_fd()
-    }
-}
-
 /// Called once when everything that was sent before is done.
 pub type OnFlushed = Box<dyn FnOnce() + Send>;
 
@@ -291,6 +252,11 @@ impl Outstanding {
     /// A mark behind every batch opened so far.
     pub fn mark(&self) -> u64 {
         self.inner.lock().next
+    }
+
+    /// Every batch that is not done.
+    pub(super) fn all(&self) -> Vec<Arc<BatchState>> {
+        self.inner.lock().batches.values().cloned().collect()
     }
 
     /// Number of records of batches before `mark` that are not done.

@@ -23,6 +23,8 @@ pub(super) struct Lane {
     pub on_wire: Vec<(u64, u32)>,
     /// Listed among those that may have something to send.
     pub listed: bool,
+    /// The earliest time at which it is to be looked at.
+    pub timer: Option<Instant>,
     /// Nothing is sent before that.
     pub rests_until: Option<Instant>,
     /// A batch that had a sequence was given up: whether the broker has it is not known.
@@ -52,6 +54,7 @@ impl Lane {
             resend: VecDeque::new(),
             on_wire: Vec::new(),
             listed: false,
+            timer: None,
             rests_until: None,
             unresolved: false,
             refused: false,

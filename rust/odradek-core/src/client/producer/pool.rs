@@ -35,6 +35,8 @@ struct PoolState {
 /// A place in the queue for room.
 pub struct Ticket {
     need: usize,
+    /// It takes the room when its turn comes; else it is only told, and has to ask again.
+    keeps: bool,
     state: Mutex<TicketState>,
     granted: Condvar,
 }
@@ -163,10 +165,11 @@ impl BufferPool {
         Buffer { bytes: kept.unwrap_or_else(|| Vec::with_capacity(bytes)), reservation }
     }
 
-    /// Stands in line for `bytes`; `on_grant` is called when the wait is over, possibly at once.
+    /// Stands in line for `bytes`. With `on_grant` the room is not kept: it is called, possibly at once, when there is some.
     pub fn wait(self: &Arc<Self>, bytes: usize, on_grant: Option<OnGrant>) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket {
             need: bytes.min(self.total),
+            keeps: on_grant.is_none(),
             state: Mutex::new(TicketState::Waiting(on_grant)),
             granted: Condvar::new(),
         });
@@ -187,7 +190,7 @@ impl BufferPool {
     pub fn cancel(self: &Arc<Self>, ticket: &Arc<Ticket>) {
         let mut state = self.state.lock();
         state.waiting.retain(|other| !Arc::ptr_eq(other, ticket));
-        let was_granted = matches!(&*ticket.state.lock(), TicketState::Granted);
+        let was_granted = ticket.keeps && matches!(&*ticket.state.lock(), TicketState::Granted);
         drop(state);
         if was_granted {
             self.exchange(ticket.need, 0);
@@ -249,7 +252,9 @@ impl BufferPool {
             if state.available < first.need as i64 {
                 break;
             }
-            state.available -= first.need as i64;
+            if first.keeps {
+                state.available -= first.need as i64;
+            }
             served.extend(state.waiting.pop_front());
         }
         served

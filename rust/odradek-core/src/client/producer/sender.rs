@@ -30,6 +30,9 @@ const REQUEST_OVERHEAD: usize = 512;
 /// How often batches are looked through for those whose time is over, at most and at least.
 const SWEEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
+/// How long the task sleeps when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3_600);
+
 /// Something came back.
 pub(super) enum Event {
     /// The answer to a Produce request, `None` with acks=0.
@@ -130,13 +133,16 @@ impl Sender {
             && at <= now
         {
             self.timers.pop();
-            self.look(id, now);
+            if self.lanes[id].timer == Some(at) {
+                self.lanes[id].timer = None;
+                self.look(id, now);
+            }
         }
         if now >= self.next_sweep {
             self.sweep(now);
         }
         self.drain(now);
-        let mut next = self.next_sweep;
+        let mut next = if self.shared.accumulator.outstanding.count() == 0 { now + IDLE } else { self.next_sweep };
         if let Some(Reverse((at, _))) = self.timers.peek() {
             next = next.min(*at);
         }
@@ -153,6 +159,15 @@ impl Sender {
         })
     }
 
+    /// Has the lane looked at again at a time; the earliest one counts, and each look sets the next.
+    fn wake_at(&mut self, id: usize, at: Instant) {
+        let timer = &mut self.lanes[id].timer;
+        if timer.is_none_or(|set| at < set) {
+            *timer = Some(at);
+            self.timers.push(Reverse((at, id)));
+        }
+    }
+
     /// True when batches don't linger: senders wait for room, or the producer is being closed.
     fn in_haste(&self) -> bool {
         self.shared.accumulator.pool.is_short()
@@ -165,14 +180,14 @@ impl Sender {
         let look = self.shared.accumulator.look(&lane.queue, now, everything);
         if let Some(until) = lane.rests_until {
             if until > now {
-                self.timers.push(Reverse((until, id)));
+                self.wake_at(id, until);
                 return;
             }
             lane.rests_until = None;
         }
         let held = lane.staged.is_some() || !lane.resend.is_empty();
         match look {
-            Look::Lingers(until) if !held => self.timers.push(Reverse((until, id))),
+            Look::Lingers(until) if !held => self.wake_at(id, until),
             Look::Empty if !held => {}
             _ if self.leaderless.contains(&id) => {}
             _ => {
@@ -217,10 +232,14 @@ impl Sender {
         view: &MetadataView,
         requests: &mut HashMap<i32, (Vec<Part>, usize)>,
     ) -> Option<End> {
+        if self.shared.settings.idempotent && self.identity.is_none() {
+            return Some(End::Back);
+        }
         match self.lanes[id].may() {
             May::Send => {}
             May::Wait => return None,
-            May::Rename => self.rename(id)?,
+            May::Rename if self.rename(id) => {}
+            May::Rename => return Some(End::Back),
         }
         let queue = Arc::clone(&self.lanes[id].queue);
         let Some((node, _)) = view.leader(&queue.topic, queue.index) else {
@@ -244,7 +263,7 @@ impl Sender {
         });
         let Some(batch) = batch else {
             if let Look::Lingers(until) = left {
-                self.timers.push(Reverse((until, id)));
+                self.wake_at(id, until);
             }
             return None;
         };
@@ -261,7 +280,7 @@ impl Sender {
         match left {
             Look::Ready => Some(End::Back),
             Look::Lingers(until) => {
-                self.timers.push(Reverse((until, id)));
+                self.wake_at(id, until);
                 None
             }
             Look::Empty => None,
@@ -319,7 +338,7 @@ impl Sender {
         let events = self.events.clone();
         self.shared.cluster.spawn(async move {
             let exchange = async {
-                let versions = cluster.versions(Node::Id(node), Channel::Data, now + timeout).await?;
+                let versions = cluster.versions(Node::Id(node), Channel::Data, (now + timeout).into()).await?;
                 let version = versions.highest(request::PRODUCE, request::VERSIONS)?;
                 let body = request::encode(&parts, version, acks, broker_timeout)
                     .map_err(|error| ClientError::Batch { what: "a Produce request".to_owned(), error })?;
@@ -444,20 +463,18 @@ impl Sender {
         }
     }
 
-    /// Gives the lane a new identity; `None` when one has to be asked for first.
-    fn rename(&mut self, id: usize) -> Option<()> {
-        let identity = self.identity?;
-        let Some(epoch) = identity.epoch.checked_add(1) else {
+    /// Gives the lane a new identity; false when one has to be asked for first.
+    fn rename(&mut self, id: usize) -> bool {
+        let Some(epoch) = self.identity.and_then(|identity| identity.epoch.checked_add(1)) else {
             self.identity = None;
-            self.lanes[id].listed = true;
-            self.ready.push_back(id);
-            return None;
+            return false;
         };
-        let identity = Identity { id: identity.id, epoch };
-        self.identity = Some(identity);
-        self.lanes[id].rename(identity);
+        self.identity = self.identity.map(|identity| Identity { epoch, ..identity });
+        if let Some(identity) = self.identity {
+            self.lanes[id].rename(identity);
+        }
         Metrics::add(&self.shared.metrics.renames, 1);
-        Some(())
+        true
     }
 
     /// Ends every batch that is not on the wire.

@@ -1,0 +1,324 @@
+//! The producer: records in on any thread, batches out over the cluster's I/O thread, their fate back to those who ask.
+//!
+//! | file | job |
+//! |---|---|
+//! | [`accumulator`] | records into batches, on the caller's thread |
+//! | [`pool`] | `buffer.memory` and those who wait for it |
+//! | [`partitioner`] | Kafka's hash of keys |
+//! | [`batches`] | a closed batch: compression, header, splitting |
+//! | [`sender`], [`lanes`], [`answers`] | what is sent when, what is under way, what an answer means |
+//! | [`identity`] | InitProducerId |
+//! | [`request`] | Produce requests around the batches |
+//! | [`delivery`] | the fate of a batch, shared by its futures; flushing |
+//! | [`topics`] | finding a topic's partitions |
+//! | [`settings`], [`metrics`] | options in, numbers out |
+//!
+//! Nothing here blocks: where a caller has to wait it is told for what, and how to is the caller's affair (a thread sleeps, a
+//! coroutine awaits). Transactions: `settings` refuses them; their place is beside `identity` and `lanes`.
+
+pub mod accumulator;
+mod answers;
+pub mod batches;
+pub mod delivery;
+mod identity;
+mod lanes;
+pub mod metrics;
+pub mod partitioner;
+pub mod pool;
+pub mod request;
+mod sender;
+pub mod settings;
+mod topics;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::RwLock;
+
+use self::accumulator::{Accumulator, Appended, NewRecord, Placed, Queue, Topic};
+use self::delivery::{BatchState, Completion, Outcome};
+use self::metrics::Metrics;
+use self::partitioner::Dice;
+use self::pool::{Buffer, BufferPool};
+use self::settings::{ProducerSettings, Spread};
+use crate::client::cluster::Cluster;
+use crate::client::completion::Completions;
+use crate::client::error::ClientError;
+use crate::client::settings::ClientSettings;
+use crate::record::batch::HEADER_BYTES;
+
+/// What the callers' threads and the sender share.
+pub struct Shared {
+    /// Options.
+    pub settings: ProducerSettings,
+    /// Batches that take records.
+    pub accumulator: Accumulator,
+    /// What is done and watched.
+    pub completions: Completions<Completion>,
+    /// Counters.
+    pub metrics: Metrics,
+    cluster: Arc<Cluster>,
+    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    last_topic: ArcSwapOption<Topic>,
+    dice: Dice,
+    /// Somebody takes completions.
+    watched: AtomicBool,
+    /// Nothing more is taken.
+    closed: AtomicBool,
+    /// The sender is to give up what is left.
+    closing: AtomicBool,
+}
+
+impl Shared {
+    fn end(&self, state: &Arc<BatchState>, outcome: Outcome) {
+        if state.complete(outcome, &self.completions) {
+            self.accumulator.outstanding.close(state.serial);
+        }
+    }
+
+    /// Refuses use in a forked child.
+    ///
+    /// # Errors
+    /// [`ClientError::Forked`]
+    pub fn check_fork(&self) -> Result<(), ClientError> {
+        self.cluster.check_fork()
+    }
+
+    /// True the first time: whoever asks sees to it that completions are taken.
+    pub fn first_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// True once what is left has been given up.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// The rest before attempt `attempt` + 1: it doubles up to a limit, and is spread by a fifth to either side.
+    fn backoff(&self, attempt: u32) -> Duration {
+        let doubled = self.settings.retry_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let spread = 0.8 + 0.4 * (self.dice.below(1_000) as f64 / 1_000.0);
+        doubled.min(self.settings.retry_backoff_max).mul_f64(spread)
+    }
+}
+
+/// What sending a record came to.
+pub enum Sent {
+    /// It is in a batch.
+    Placed(Placed),
+    /// There is no room for a new batch of so many bytes.
+    NeedsRoom(usize),
+    /// The topic has no partition of that number, as far as is known; it has so many.
+    NoSuchPartition(usize),
+}
+
+/// A producer. Thread-safe.
+pub struct Producer {
+    shared: Arc<Shared>,
+}
+
+impl Producer {
+    /// Starts a producer with a cluster of its own; connects when the first topic is asked for.
+    ///
+    /// # Errors
+    /// [`ClientError::Setting`] by name; [`ClientError::System`] without a thread.
+    pub fn open(texts: &BTreeMap<String, String>) -> Result<Self, ClientError> {
+        let settings = ProducerSettings::parse(texts)?;
+        let cluster = Cluster::open(ClientSettings::parse(texts)?)?;
+        let pool = BufferPool::new(settings.buffer_memory, settings.batch_size);
+        let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let completions = Completions::new()
+            .map_err(|error| ClientError::System { detail: format!("no descriptor for completions: {error}") })?;
+        let shared = Arc::new(Shared {
+            accumulator: Accumulator::new(settings.batch_size, settings.max_request_size, settings.linger, pool),
+            completions,
+            metrics: Metrics::default(),
+            topics: RwLock::default(),
+            last_topic: ArcSwapOption::empty(),
+            dice: Dice::new(u64::from(seed) ^ u64::from(std::process::id()) << 32),
+            watched: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            cluster: Arc::clone(&cluster),
+            settings,
+        });
+        cluster.spawn(sender::run(Arc::clone(&shared)));
+        Ok(Self { shared })
+    }
+
+    /// What the callers' threads and the sender share.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Refuses use in a forked child, and after [`Producer::close`].
+    ///
+    /// # Errors
+    /// [`ClientError::Forked`] or [`ClientError::Closed`].
+    #[inline]
+    pub fn check(&self) -> Result<(), ClientError> {
+        self.shared.cluster.check_fork()?;
+        if self.shared.closed.load(Ordering::Relaxed) { Err(ClientError::Closed) } else { Ok(()) }
+    }
+
+    /// A topic that has been found before.
+    #[inline]
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        if let Some(last) = &*self.shared.last_topic.load()
+            && *last.name == *name
+        {
+            return Some(Arc::clone(last));
+        }
+        let topic = self.shared.topics.read().get(name).cloned()?;
+        self.shared.last_topic.store(Some(Arc::clone(&topic)));
+        Some(topic)
+    }
+
+    /// Finds a topic's partitions, at least `partitions` of them, by `deadline`; makes the topic if brokers do that.
+    /// `done` is called on the I/O thread; never, if the producer is closed meanwhile.
+    pub fn find_topic(
+        &self,
+        name: &str,
+        partitions: usize,
+        deadline: Instant,
+        done: impl FnOnce(Result<Arc<Topic>, ClientError>) + Send + 'static,
+    ) {
+        let (shared, name) = (Arc::clone(&self.shared), Arc::from(name));
+        self.shared.cluster.spawn(async move {
+            done(topics::find(&shared, name, partitions, deadline).await);
+        });
+    }
+
+    /// Refuses a record that can't be sent whatever is waited for.
+    ///
+    /// # Errors
+    /// [`ClientError::TooLarge`]
+    #[inline]
+    pub fn check_size(&self, record: &NewRecord<'_>) -> Result<(), ClientError> {
+        let size = record.size_bound() + HEADER_BYTES;
+        let settings = &self.shared.settings;
+        if size <= settings.max_request_size && size <= settings.buffer_memory {
+            return Ok(());
+        }
+        let (name, limit) = if size > settings.max_request_size {
+            ("max_request_size", settings.max_request_size)
+        } else {
+            ("buffer_memory", settings.buffer_memory)
+        };
+        let detail = format!("a record of {size} bytes with its overhead is over {name}, {limit}; it was not sent");
+        Err(ClientError::TooLarge { detail })
+    }
+
+    /// The partition that `record` goes to if nobody says another; `None` = the sticky one.
+    #[inline]
+    #[must_use]
+    pub fn choose(&self, topic: &Topic, record: &NewRecord<'_>) -> Option<usize> {
+        match (self.shared.settings.spread, record.key) {
+            (Spread::RoundRobin, _) => Some(topic.next_in_turn()),
+            (Spread::HashOrSticky, Some(key)) => Some(partitioner::of_key(key, topic.queues().len())),
+            (Spread::HashOrSticky, None) => None,
+        }
+    }
+
+    /// Puts a record into its batch. `spare`: a buffer that was waited for.
+    ///
+    /// # Errors
+    /// [`ClientError::Batch`] for a record that no batch can hold.
+    #[inline]
+    pub fn send(
+        &self,
+        topic: &Topic,
+        partition: Option<usize>,
+        record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
+    ) -> Result<Sent, ClientError> {
+        let queues = topic.queues();
+        let accumulator = &self.shared.accumulator;
+        let Some(at) = partition.or_else(|| self.choose(topic, record)) else {
+            return self.send_sticky(topic, &queues, record, spare);
+        };
+        let Some(queue) = queues.get(at) else { return Ok(Sent::NoSuchPartition(queues.len())) };
+        Ok(match accumulator.append(queue, record, spare, false)? {
+            Appended::Placed(placed) => Sent::Placed(placed),
+            Appended::NeedsRoom(bytes) => Sent::NeedsRoom(bytes),
+            Appended::NothingOpen => Sent::NeedsRoom(0),
+        })
+    }
+
+    #[inline]
+    fn send_sticky(
+        &self,
+        topic: &Topic,
+        queues: &[Arc<Queue>],
+        record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
+    ) -> Result<Sent, ClientError> {
+        let accumulator = &self.shared.accumulator;
+        let mut at = topic.sticky();
+        // With one partition there is nothing to choose; else a new batch is opened at another one.
+        for only_if_open in [queues.len() > 1, false] {
+            let Some(queue) = queues.get(at) else { return Ok(Sent::NoSuchPartition(queues.len())) };
+            match accumulator.append(queue, record, spare, only_if_open)? {
+                Appended::Placed(placed) => {
+                    if placed.crossed {
+                        topic.unstick(at, &self.shared.dice);
+                    }
+                    return Ok(Sent::Placed(placed));
+                }
+                Appended::NeedsRoom(bytes) => return Ok(Sent::NeedsRoom(bytes)),
+                Appended::NothingOpen => at = topic.unstick(at, &self.shared.dice),
+            }
+        }
+        Ok(Sent::NoSuchPartition(queues.len()))
+    }
+
+    /// Everything sent before goes out at once; returns the mark that `shared().accumulator.outstanding` waits for.
+    #[must_use]
+    pub fn flush(&self) -> u64 {
+        self.shared.accumulator.flush()
+    }
+
+    /// The partitions known of a topic and their leaders (-1 = none).
+    #[must_use]
+    pub fn leaders(&self, topic: &str) -> Vec<i32> {
+        let view = self.shared.cluster.metadata();
+        view.topics.get(topic).map_or_else(Vec::new, |topic| topic.partitions.iter().map(|p| p.leader).collect())
+    }
+
+    /// Takes no more records from now on. True the first time.
+    pub fn stop_taking(&self) -> bool {
+        !self.shared.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends the sender, fails what is not delivered and stops the I/O thread. Idempotent; nothing happens in a forked child.
+    pub fn close(&self) {
+        self.stop_taking();
+        if self.shared.cluster.check_fork().is_err() || self.shared.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.accumulator.pool.close();
+        self.shared.accumulator.signal.wake();
+        self.shared.cluster.close(Duration::ZERO);
+        self.fail_rest();
+    }
+
+    /// Fails what came in while the producer was being closed.
+    pub fn fail_rest(&self) {
+        if self.shared.closing.load(Ordering::Acquire) {
+            for state in self.shared.accumulator.outstanding.all() {
+                self.shared.end(&state, Outcome::Failed(ClientError::Closed));
+            }
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

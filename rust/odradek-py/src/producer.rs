@@ -1,0 +1,538 @@
+//! `NativeProducer`: `odradek.Producer` is a Python subclass that adds no frame to `send`. Documented in `_native.pyi`.
+//!
+//! `send` holds the interpreter lock unless it has to wait: a record costs less than giving the lock up would.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime};
+
+use odradek_core::client::ClientError;
+use odradek_core::client::producer::accumulator::{NewRecord, Placed, Topic};
+use odradek_core::client::producer::delivery::{Completion, Watcher};
+use odradek_core::client::producer::pool::{Buffer, Room};
+use odradek_core::client::producer::{Producer, Sent};
+use parking_lot::{Condvar, Mutex};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::producer_future::{
+    AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang, start_dispatcher,
+    timed_out,
+};
+use crate::producer_record::{Convert, HeaderList, payload};
+
+/// What is set once by `_open`.
+struct Opened {
+    producer: Producer,
+    convert: Convert,
+    on_delivery: Option<Py<PyAny>>,
+}
+
+/// A producer as Python holds it.
+#[pyclass(frozen, subclass, name = "NativeProducer", module = "odradek._native")]
+pub struct NativeProducer {
+    opened: OnceLock<Opened>,
+}
+
+/// What `send` is called with, beside the topic.
+struct Arguments<'a, 'py> {
+    value: &'a Bound<'py, PyAny>,
+    key: Option<&'a Bound<'py, PyAny>>,
+    partition: Option<i32>,
+    headers: Option<&'a Bound<'py, PyAny>>,
+    timestamp_ms: Option<i64>,
+}
+
+/// What a send came to that is not to wait.
+enum Tried {
+    Placed(Placed, i64),
+    NeedsRoom(usize),
+    /// The topic is unknown, or has fewer partitions than so many.
+    NeedsTopic(usize),
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+impl NativeProducer {
+    #[inline]
+    fn opened(&self) -> PyResult<&Opened> {
+        self.opened.get().ok_or_else(|| PyRuntimeError::new_err("Producer.__init__ has not run"))
+    }
+}
+
+impl Opened {
+    fn slot(&self, placed: Placed, timestamp_ms: i64) -> Slot {
+        let shared = Arc::clone(self.producer.shared());
+        Slot { state: placed.state, index: placed.index, timestamp_ms, shared }
+    }
+
+    /// Serializes, chooses the partition and appends, waiting with `wait` for what is missing until it gives up.
+    #[inline]
+    fn send<'py>(
+        &self,
+        name: &Bound<'py, PyString>,
+        arguments: &Arguments<'_, 'py>,
+        mut wait: impl FnMut(&str, &Tried) -> PyResult<Option<Option<Buffer>>>,
+    ) -> PyResult<Tried> {
+        let py = name.py();
+        self.producer.check().map_err(|error| from_client(&error))?;
+        let topic_name = name.to_str()?;
+        let serialized_value = self.convert.value(topic_name, arguments.value)?;
+        let serialized_key = arguments.key.map(|key| self.convert.key(topic_name, key)).transpose()?.flatten();
+        let (mut value_copy, mut key_copy) = (Vec::new(), Vec::new());
+        let value = payload(serialized_value.as_ref().unwrap_or(arguments.value), "value", &mut value_copy)?;
+        let key_object = serialized_key.as_ref().or(arguments.key);
+        let key = match key_object {
+            Some(key) => payload(key, "key", &mut key_copy)?,
+            None => None,
+        };
+        let headers = arguments.headers.map(HeaderList::of).transpose()?;
+        let headers = headers.as_ref().map(HeaderList::views).transpose()?.unwrap_or_default();
+        let timestamp_ms = match arguments.timestamp_ms {
+            None => now_ms(),
+            Some(given) if given >= 0 => given,
+            Some(given) => return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0"))),
+        };
+        let record = NewRecord { timestamp_ms, key, value, headers: &headers };
+        self.producer.check_size(&record).map_err(|error| from_client(&error))?;
+        let mut spare = None;
+        loop {
+            let tried = match self.producer.topic(topic_name) {
+                None => Tried::NeedsTopic(0),
+                Some(topic) => self.append(py, &topic, arguments.partition, &record, &mut spare)?,
+            };
+            if matches!(tried, Tried::Placed(..)) {
+                return Ok(tried);
+            }
+            match wait(topic_name, &tried)? {
+                None => return Ok(tried),
+                Some(buffer) => spare = buffer,
+            }
+        }
+    }
+
+    #[inline]
+    fn append(
+        &self,
+        py: Python<'_>,
+        topic: &Topic,
+        partition: Option<i32>,
+        record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
+    ) -> PyResult<Tried> {
+        let partition = match partition {
+            Some(given) => Some(usize::try_from(given).map_err(|_| {
+                PyValueError::new_err(format!("partition is {given}; it can't be below 0"))
+            })?),
+            None => self.convert.partition(py, topic, record)?,
+        };
+        match self.producer.send(topic, partition, record, spare).map_err(|error| from_client(&error))? {
+            Sent::Placed(placed) => Ok(Tried::Placed(placed, record.timestamp_ms)),
+            Sent::NeedsRoom(bytes) => Ok(Tried::NeedsRoom(bytes)),
+            Sent::NoSuchPartition(_) => Ok(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
+        }
+    }
+
+    /// Blocks for what a send lacks, until `until`.
+    fn wait(&self, py: Python<'_>, topic: &str, tried: &Tried, until: Instant) -> PyResult<Option<Buffer>> {
+        match tried {
+            Tried::Placed(..) => Ok(None),
+            Tried::NeedsRoom(bytes) => self.wait_for_room(py, *bytes, until).map(Some),
+            Tried::NeedsTopic(partitions) => {
+                self.find_topic(py, topic, *partitions, until)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn wait_for_room(&self, py: Python<'_>, bytes: usize, until: Instant) -> PyResult<Buffer> {
+        let accumulator = &self.producer.shared().accumulator;
+        let ticket = accumulator.pool.wait(bytes, None);
+        accumulator.signal.recheck();
+        let waited = block(py, Some(until), |until| match ticket.wait_until(until) {
+            Room::Waiting => None,
+            room => Some(room),
+        });
+        match waited {
+            Ok(Some(Room::Granted)) => Ok(accumulator.pool.take_granted(&ticket)),
+            Ok(Some(_)) => Err(from_client(&ClientError::Closed)),
+            Ok(None) => {
+                accumulator.pool.cancel(&ticket);
+                Err(from_client(&self.buffer_full()))
+            }
+            Err(signal) => {
+                accumulator.pool.cancel(&ticket);
+                Err(signal)
+            }
+        }
+    }
+
+    fn buffer_full(&self) -> ClientError {
+        let settings = &self.producer.shared().settings;
+        let (bytes, wait) = (settings.buffer_memory, settings.max_block.as_millis());
+        let detail = format!(
+            "buffer_memory, {bytes} bytes, stayed full for max_block_ms, {wait}: the brokers take records more slowly than \
+             they are sent, or not at all; the record was not taken"
+        );
+        ClientError::BufferFull { detail }
+    }
+
+    fn find_topic(&self, py: Python<'_>, name: &str, partitions: usize, until: Instant) -> PyResult<Arc<Topic>> {
+        let found: Arc<(Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar)> = Arc::default();
+        let result = Arc::clone(&found);
+        self.producer.find_topic(name, partitions, until, move |topic| {
+            *result.0.lock() = Some(topic);
+            result.1.notify_all();
+        });
+        let shared = self.producer.shared();
+        // The I/O thread keeps to the deadline itself, and knows better what was missing.
+        let topic = block(py, None, |until| {
+            let mut slot = found.0.lock();
+            if slot.is_none() {
+                found.1.wait_until(&mut slot, until);
+            }
+            slot.take().or_else(|| shared.is_closing().then_some(Err(ClientError::Closed)))
+        })?;
+        topic.unwrap_or(Err(ClientError::Closed)).map_err(|error| from_client(&error))
+    }
+
+    fn placed(&self, py: Python<'_>, slot: &Slot, on_delivery: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let function = match (on_delivery, &self.on_delivery) {
+            (Some(function), _) => function.clone().unbind(),
+            (None, Some(function)) => function.clone_ref(py),
+            (None, None) => return Ok(false),
+        };
+        if !hang(slot, Call::Delivery(function.clone_ref(py))) {
+            // It was done before anybody could hang a call on it; it goes the same way as the others.
+            let state = Arc::clone(&slot.state);
+            let watcher: Watcher = Box::new(vec![(slot.index, slot.timestamp_ms, Call::Delivery(function))]);
+            slot.shared.completions.push(0, Completion::Batch(state, watcher));
+        }
+        Ok(true)
+    }
+}
+
+fn topic_name<'a, 'py>(topic: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    topic.cast::<PyString>().map_err(|_| {
+        let class = topic.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("topic is {class}; it must be str"))
+    })
+}
+
+#[pymethods]
+impl NativeProducer {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { opened: OnceLock::new() }
+    }
+
+    #[pyo3(signature = (texts, *, key_serializer=None, value_serializer=None, partitioner=None, on_delivery=None))]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        texts: BTreeMap<String, String>,
+        key_serializer: Option<Py<PyAny>>,
+        value_serializer: Option<Py<PyAny>>,
+        partitioner: Option<Py<PyAny>>,
+        on_delivery: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let producer = py.detach(|| Producer::open(&texts)).map_err(|error| from_client(&error))?;
+        let convert = Convert { key_serializer, value_serializer, partitioner };
+        self.opened
+            .set(Opened { producer, convert, on_delivery })
+            .map_err(|_| PyRuntimeError::new_err("Producer.__init__ runs once"))
+    }
+
+    #[pyo3(signature = (topic, value, key=None, *, partition=None, headers=None, timestamp_ms=None, on_delivery=None))]
+    #[allow(clippy::too_many_arguments)] // the public signature
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        key: Option<&Bound<'py, PyAny>>,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+        on_delivery: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<DeliveryFuture> {
+        let opened = self.opened()?;
+        let arguments = Arguments { value, key, partition, headers, timestamp_ms };
+        let mut until = None;
+        let tried = opened.send(topic_name(topic)?, &arguments, |name, tried| {
+            let until = *until.get_or_insert_with(|| Instant::now() + opened.producer.shared().settings.max_block);
+            opened.wait(py, name, tried, until).map(Some)
+        })?;
+        let Tried::Placed(placed, timestamp_ms) = tried else { return Err(from_client(&ClientError::Closed)) };
+        let slot = opened.slot(placed, timestamp_ms);
+        if opened.placed(py, &slot, on_delivery)? {
+            start_dispatcher(py, &slot.shared)?;
+        }
+        Ok(DeliveryFuture { slot })
+    }
+
+    #[pyo3(signature = (topic, value, key=None, *, partition=None, headers=None, timestamp_ms=None, on_delivery=None))]
+    #[allow(clippy::too_many_arguments)] // the public signature
+    fn _try_send<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        key: Option<&Bound<'py, PyAny>>,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+        on_delivery: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let opened = self.opened()?;
+        let arguments = Arguments { value, key, partition, headers, timestamp_ms };
+        match opened.send(topic_name(topic)?, &arguments, |_, _| Ok(None))? {
+            Tried::Placed(placed, timestamp_ms) => {
+                let slot = opened.slot(placed, timestamp_ms);
+                opened.placed(py, &slot, on_delivery)?;
+                Ok(Bound::new(py, AsyncDeliveryFuture { slot })?.into_any())
+            }
+            Tried::NeedsRoom(bytes) => Ok((bytes.max(1) as i64).into_pyobject(py)?.into_any()),
+            Tried::NeedsTopic(partitions) => Ok((-(partitions as i64)).into_pyobject(py)?.into_any()),
+        }
+    }
+
+    #[pyo3(signature = (topic, values, keys=None, *, partition=None, headers=None, timestamp_ms=None))]
+    #[allow(clippy::too_many_arguments)] // the public signature
+    fn send_many<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &Bound<'py, PyAny>,
+        values: &Bound<'py, PyAny>,
+        keys: Option<&Bound<'py, PyAny>>,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+    ) -> PyResult<ManyFuture> {
+        let opened = self.opened()?;
+        let many = self._start_many(timestamp_ms)?;
+        let (values, keys) = (listed(values)?, keys.map(listed).transpose()?);
+        let until = Instant::now() + opened.producer.shared().settings.max_block;
+        let mut start = 0;
+        while start < values.len() {
+            let (next, tried) =
+                opened.send_some(topic_name(topic)?, &many, &values, keys.as_ref(), start, partition, headers)?;
+            start = next;
+            if let Some(tried) = tried
+                && let Err(error) = opened.wait_for(py, topic_name(topic)?.to_str()?, &tried, until)
+            {
+                return Err(partly(py, error, start, values.len()));
+            }
+        }
+        Ok(many)
+    }
+
+    #[pyo3(signature = (timestamp_ms=None))]
+    fn _start_many(&self, timestamp_ms: Option<i64>) -> PyResult<ManyFuture> {
+        if let Some(given) = timestamp_ms
+            && given < 0
+        {
+            return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0")));
+        }
+        Ok(ManyFuture::new(&self.opened()?.producer, timestamp_ms.unwrap_or_else(now_ms)))
+    }
+
+    #[pyo3(signature = (many, topic, values, keys, start, partition, headers))]
+    #[allow(clippy::too_many_arguments)] // what send_many is called with, and where it stands
+    fn _send_some<'py>(
+        &self,
+        many: &ManyFuture,
+        topic: &Bound<'py, PyAny>,
+        values: &Bound<'py, PyList>,
+        keys: Option<&Bound<'py, PyList>>,
+        start: usize,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(usize, i64)> {
+        let opened = self.opened()?;
+        let (next, tried) = opened.send_some(topic_name(topic)?, many, values, keys, start, partition, headers)?;
+        let lacks = match tried {
+            Some(Tried::NeedsRoom(bytes)) => bytes.max(1) as i64,
+            Some(Tried::NeedsTopic(partitions)) => -(partitions as i64) - 1,
+            _ => 0,
+        };
+        Ok((next, lacks))
+    }
+
+    fn _when_room(&self, bytes: usize, waiting: Py<PyAny>) -> PyResult<()> {
+        let shared = Arc::clone(self.opened()?.producer.shared());
+        let told = Arc::clone(&shared);
+        let on_grant = move || told.completions.push(0, Completion::Other(Box::new(waiting), Ok(())));
+        shared.accumulator.pool.wait(bytes, Some(Box::new(on_grant)));
+        shared.accumulator.signal.recheck();
+        Ok(())
+    }
+
+    fn _when_topic(&self, topic: &str, partitions: usize, timeout: f64, waiting: Py<PyAny>) -> PyResult<()> {
+        let opened = self.opened()?;
+        let told = Arc::clone(opened.producer.shared());
+        let until = deadline(Some(timeout))?.unwrap_or_else(Instant::now);
+        opened.producer.find_topic(topic, partitions, until, move |found| {
+            told.completions.push(0, Completion::Other(Box::new(waiting), found.map(drop)));
+        });
+        Ok(())
+    }
+
+    fn _when_flushed(&self, waiting: Py<PyAny>) -> PyResult<()> {
+        let producer = &self.opened()?.producer;
+        let told = Arc::clone(producer.shared());
+        let mark = producer.flush();
+        let on_flushed = move || told.completions.push(0, Completion::Other(Box::new(waiting), Ok(())));
+        producer.shared().accumulator.outstanding.when_flushed(mark, Box::new(on_flushed));
+        Ok(())
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let producer = &self.opened()?.producer;
+        producer.shared().check_fork().map_err(|error| from_client(&error))?;
+        let until = deadline(timeout)?;
+        let mark = producer.flush();
+        let outstanding = &producer.shared().accumulator.outstanding;
+        match block(py, until, |until| outstanding.wait_until(mark, until).then_some(()))? {
+            Some(()) => Ok(()),
+            None => {
+                let left = outstanding.records_before(mark);
+                Err(timed_out(py, format!("flushing ({left} records are not delivered yet)"), timeout))
+            }
+        }
+    }
+
+    #[pyo3(signature = (topic, timeout=None))]
+    fn partitions_for(&self, py: Python<'_>, topic: &str, timeout: Option<f64>) -> PyResult<Vec<usize>> {
+        let opened = self.opened()?;
+        opened.producer.check().map_err(|error| from_client(&error))?;
+        let until = deadline(timeout)?.unwrap_or_else(|| Instant::now() + opened.producer.shared().settings.max_block);
+        let found = match opened.producer.topic(topic) {
+            Some(found) => found,
+            None => opened.find_topic(py, topic, 0, until)?,
+        };
+        Ok((0..found.queues().len()).collect())
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shared = self.opened()?.producer.shared();
+        let dict = PyDict::new(py);
+        for (name, value) in shared.metrics.rows() {
+            dict.set_item(name, value)?;
+        }
+        let pool = &shared.accumulator.pool;
+        dict.set_item("buffer_total_bytes", shared.settings.buffer_memory as f64)?;
+        dict.set_item("buffer_available_bytes", pool.available() as f64)?;
+        dict.set_item("waiting_threads", pool.waiting() as f64)?;
+        dict.set_item("batches_outstanding", shared.accumulator.outstanding.count() as f64)?;
+        Ok(dict)
+    }
+
+    fn _records_left(&self) -> PyResult<u64> {
+        let outstanding = &self.opened()?.producer.shared().accumulator.outstanding;
+        Ok(outstanding.records_before(outstanding.mark()))
+    }
+
+    fn _stop_taking(&self) -> bool {
+        self.opened.get().is_some_and(|opened| opened.producer.stop_taking())
+    }
+
+    fn _shut(&self, py: Python<'_>) {
+        if let Some(opened) = self.opened.get() {
+            py.detach(|| opened.producer.close());
+            let ring: Watcher = Box::new(());
+            opened.producer.shared().completions.push(0, Completion::Other(ring, Ok(())));
+        }
+    }
+
+    fn _is_open(&self) -> bool {
+        self.opened.get().is_some_and(|opened| opened.producer.check().is_ok())
+    }
+
+    fn _completion_fd(&self) -> PyResult<i32> {
+        Ok(self.opened()?.producer.shared().completions.fd())
+    }
+
+    fn _dispatch(&self, py: Python<'_>) -> PyResult<bool> {
+        dispatch(py, self.opened()?.producer.shared())
+    }
+
+    fn _max_block(&self) -> PyResult<f64> {
+        Ok(self.opened()?.producer.shared().settings.max_block.as_secs_f64())
+    }
+}
+
+/// A list as it is, anything else that can be iterated as a new one.
+fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    if let Ok(list) = values.cast::<PyList>() {
+        return Ok(list.clone());
+    }
+    if values.is_instance_of::<PyString>() || values.is_instance_of::<pyo3::types::PyBytes>() {
+        return Err(PyTypeError::new_err("values and keys are sequences of records, not one"));
+    }
+    let list = PyList::empty(values.py());
+    for value in values.try_iter()? {
+        list.append(value?)?;
+    }
+    Ok(list)
+}
+
+/// Says how far a `send_many` came before it failed.
+fn partly(py: Python<'_>, error: PyErr, taken: usize, count: usize) -> PyErr {
+    let note = format!("{taken} of the {count} records of this send_many were taken and are being sent");
+    let _ = error.value(py).call_method1("add_note", (note,));
+    error
+}
+
+impl Opened {
+    fn wait_for(&self, py: Python<'_>, topic: &str, tried: &Tried, until: Instant) -> PyResult<()> {
+        // The room waited for is given back at once: the next try asks for what it needs then.
+        self.wait(py, topic, tried, until).map(drop)
+    }
+
+    #[allow(clippy::too_many_arguments)] // what send_many is called with, and where it stands
+    fn send_some<'py>(
+        &self,
+        name: &Bound<'py, PyString>,
+        many: &ManyFuture,
+        values: &Bound<'py, PyList>,
+        keys: Option<&Bound<'py, PyList>>,
+        start: usize,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(usize, Option<Tried>)> {
+        if let Some(keys) = keys
+            && keys.len() != values.len()
+        {
+            let text = format!("{} keys for {} values; give as many of each", keys.len(), values.len());
+            return Err(PyValueError::new_err(text));
+        }
+        for at in start..values.len() {
+            let value = values.get_item(at)?;
+            let key = keys.map(|keys| keys.get_item(at)).transpose()?;
+            let key = key.as_ref().filter(|key| !key.is_none());
+            let timestamp_ms = Some(many.timestamp_ms());
+            let arguments = Arguments { value: &value, key, partition, headers, timestamp_ms };
+            match self.send(name, &arguments, |_, _| Ok(None)) {
+                Ok(Tried::Placed(placed, _)) => many.add(placed.state, placed.index),
+                Ok(tried) => return Ok((at, Some(tried))),
+                Err(error) => return Err(partly(name.py(), error, at, values.len())),
+            }
+        }
+        Ok((values.len(), None))
+    }
+}
+
+/// Adds this file's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<NativeProducer>()?;
+    module.add_class::<DeliveryFuture>()?;
+    module.add_class::<AsyncDeliveryFuture>()?;
+    module.add_class::<ManyFuture>()?;
+    module.add_class::<crate::producer_future::Dispatcher>()
+}
