@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from odradek.broker.embedded import Broker
+    from odradek.client.producer.producer import Producer
 
     __version__: str
 
-__all__ = ["Broker", "__version__"]
+__all__ = ["Broker", "Producer", "__version__"]
 
-_HOMES = {"Broker": "odradek.broker.embedded"}
+_HOMES = {
+    "Broker": "odradek.broker.embedded",
+    "Producer": "odradek.client.producer.producer",
+}
 """Public names and the modules that define them; imported at first use, so that the command line starts quickly."""
 
 

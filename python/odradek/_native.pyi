@@ -1,12 +1,19 @@
 """The compiled core. Only `record.py`, `broker/server.py` and `client/native.py` import it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Self, final
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Self, final
+
+from odradek.types import RecordMetadata
 
 __all__ = [
+    "AsyncDeliveryFuture",
     "ClusterClient",
     "ControlRequest",
+    "DeliveryFuture",
+    "Dispatcher",
     "Engine",
+    "ManyFuture",
+    "NativeProducer",
     "Record",
     "RecordBatch",
     "__version__",
@@ -312,3 +319,189 @@ class ClusterClient:
 
         Releases the GIL; waits for the thread. In a forked child it does nothing.
         """
+
+@final
+class DeliveryFuture:
+    """The fate of one record sent by `odradek.Producer`. Immutable, thread-safe, cheap: it shares its batch's state."""
+
+    def result(self, timeout: float | None = None) -> RecordMetadata:
+        """Wait and return where the record was written. Its batch lingers no longer once somebody waits for it.
+
+        Args:
+            timeout: seconds; None = as long as it takes (`delivery_timeout_ms` at most).
+
+        Raises:
+            TimeoutError: not delivered yet, or given up after `delivery_timeout_ms`. KafkaError: the broker refused it.
+            ClosedError: the producer was closed before it was delivered. RecordTooLargeError, DisconnectedError, ...
+        Blocks without the GIL; Ctrl-C works.
+        """
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait and return why the record failed; None if it was written. As `result` otherwise."""
+    def done(self) -> bool:
+        """Return whether the record's fate is known."""
+    def add_done_callback(self, function: Callable[[DeliveryFuture], object], /) -> None:
+        """Call `function(future)` once it is done: on the producer's delivery thread, or here if it is done already.
+
+        What it raises is logged.
+        """
+
+@final
+class AsyncDeliveryFuture:
+    """The fate of one record sent by `odradek.aio.Producer`: `metadata = await future`. May be awaited more than once."""
+
+    def __await__(self) -> Generator[Any, None, RecordMetadata]: ...
+    def result(self) -> RecordMetadata:
+        """Return where the record was written.
+
+        Raises:
+            asyncio.InvalidStateError: not delivered yet. Else as `DeliveryFuture.result`.
+        """
+    def done(self) -> bool:
+        """Return whether the record's fate is known."""
+
+@final
+class ManyFuture:
+    """The fate of all records of one `send_many` or `send_arrow`. `len()` says how many there are."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until every record's fate is known; raises TimeoutError after `timeout` seconds. Makes no list."""
+    def result(self, timeout: float | None = None) -> list[RecordMetadata]:
+        """Wait and return where each record was written, in the order in which they were given.
+
+        Raises:
+            As `DeliveryFuture.result`, for the first record that failed.
+        """
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait and return why the first of those records failed that did; None if all were written."""
+    def done(self) -> bool:
+        """Return whether every record's fate is known."""
+    def add_done_callback(self, function: Callable[[ManyFuture], object], /) -> None:
+        """Call `function(future)` once all are done, as `DeliveryFuture.add_done_callback`."""
+    def __await__(self) -> Generator[Any, None, list[RecordMetadata]]: ...
+    def __len__(self) -> int: ...
+
+@final
+class Dispatcher:
+    """The completions of one producer, for the thread that makes its calls."""
+
+    def dispatch(self) -> bool:
+        """Make the calls that are due; False once the producer is closed and nothing is left."""
+
+class NativeProducer:
+    """The native half of both producers. `odradek.Producer` subclasses it, so that `send` has no Python frame."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def _open(
+        self,
+        texts: Mapping[str, str],
+        *,
+        key_serializer: Callable[[Any], Any] | None = None,
+        value_serializer: Callable[[Any], Any] | None = None,
+        partitioner: Callable[[str, bytes | None, bytes | None, int], int] | None = None,
+        on_delivery: Callable[[Any, Any], object] | None = None,
+    ) -> None:
+        """Start the I/O thread. `texts`: options under Kafka's dotted names. Raises ConfigError, OSError."""
+    def send(
+        self,
+        topic: str,
+        value: Any,
+        key: Any = None,
+        *,
+        partition: int | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        timestamp_ms: int | None = None,
+        on_delivery: Callable[[RecordMetadata | None, Exception | None], object] | None = None,
+    ) -> DeliveryFuture:
+        """Copy a record into its batch and return its future.
+
+        Args:
+            topic: name; the first record to a topic waits for its metadata.
+            value: bytes-like, or what `value_serializer` takes; None = tombstone.
+            key: bytes-like, or what `key_serializer` takes; None = none. Records of one key go to one partition.
+            partition: number, from 0; None = by the partitioner.
+            headers: (name, bytes-like | None) pairs, or a mapping.
+            timestamp_ms: since 1970, UTC; None = now.
+            on_delivery: called with (metadata, None) or (None, error) on the producer's delivery thread, in the order of
+                the partition; what it raises is logged.
+
+        Raises:
+            BufferFullError: `buffer_memory` was full for `max_block_ms`. TimeoutError, NoBrokersAvailableError: the topic
+            was not found in that time. InvalidTopicError. RecordTooLargeError: over `max_request_size`.
+            SerializationError. ClosedError. ForkedError. TypeError, ValueError: what was given is not a record.
+        Blocks / GIL: holds the GIL; gives it up only while it waits for room or metadata. Ctrl-C works then.
+        """
+    def send_many(
+        self,
+        topic: str,
+        values: Iterable[Any],
+        keys: Iterable[Any] | None = None,
+        *,
+        partition: int | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        timestamp_ms: int | None = None,
+    ) -> ManyFuture:
+        """Send a record for each of `values`, with the key at the same place; `headers` and the time are those of all.
+
+        Raises:
+            As `send`; a note on the exception says how many records were taken before it.
+        """
+    def flush(self, timeout: float | None = None) -> None:
+        """Send everything now and wait until each record sent before is delivered or has failed.
+
+        Raises:
+            TimeoutError: after `timeout` seconds; says how many records are left. They stay under way.
+        Blocks without the GIL; Ctrl-C works.
+        """
+    def partitions_for(self, topic: str, timeout: float | None = None) -> list[int]:
+        """Return the topic's partitions; waits for metadata as `send` does, or `timeout` seconds."""
+    def metrics(self) -> dict[str, float]:
+        """Return the producer's numbers: totals since it was opened, means, and what is under way. Units end the names."""
+    def _try_send(
+        self,
+        topic: str,
+        value: Any,
+        key: Any = None,
+        *,
+        partition: int | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        timestamp_ms: int | None = None,
+        on_delivery: Callable[[RecordMetadata | None, Exception | None], object] | None = None,
+    ) -> AsyncDeliveryFuture | int:
+        """Send without waiting.
+
+        An int says what is missing: above 0 room for so many bytes, else the topic with at least minus so many partitions.
+        """
+    def _start_many(self, timestamp_ms: int | None = None) -> ManyFuture: ...
+    def _send_some(
+        self,
+        many: ManyFuture,
+        topic: str,
+        values: list[Any],
+        keys: list[Any] | None,
+        start: int,
+        partition: int | None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
+    ) -> tuple[int, int]:
+        """Send from `start` on without waiting.
+
+        Returns where it stands and what is missing: 0 = nothing, above 0 room for so many bytes, below 0 the topic with at
+        least -n - 1 partitions.
+        """
+    def _when_room(self, size: int, waiting: Any) -> None:
+        """Resolve the loop's future `waiting` once there is room."""
+    def _when_topic(self, topic: str, partitions: int, timeout: float, waiting: Any) -> None:
+        """Resolve the loop's future `waiting` once the topic is known, or fail it."""
+    def _when_flushed(self, waiting: Any) -> None:
+        """Send everything now; resolve the loop's future `waiting` once it is done."""
+    def _records_left(self) -> int: ...
+    def _stop_taking(self) -> bool:
+        """Refuse records from now on; True the first time."""
+    def _shut(self) -> None:
+        """Fail what is not delivered and stop the I/O thread. Idempotent, does not wait for deliveries."""
+    def _is_open(self) -> bool: ...
+    def _completion_fd(self) -> int:
+        """Return the descriptor that is readable while `_dispatch` has something to do."""
+    def _dispatch(self) -> bool:
+        """Make the calls that are due; on the loop's thread."""
+    def _max_block(self) -> float:
+        """Return `max.block.ms` in seconds."""

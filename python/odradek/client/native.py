@@ -6,8 +6,16 @@ thread.
 
 import os
 
-from odradek._native import ClusterClient, note_fork
+from odradek._native import (
+    AsyncDeliveryFuture,
+    ClusterClient,
+    DeliveryFuture,
+    Dispatcher,
+    ManyFuture,
+    NativeProducer,
+    note_fork,
+)
 
-__all__ = ["ClusterClient"]
+__all__ = ["AsyncDeliveryFuture", "ClusterClient", "DeliveryFuture", "Dispatcher", "ManyFuture", "NativeProducer"]
 
 os.register_at_fork(after_in_child=note_fork)

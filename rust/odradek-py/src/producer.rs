@@ -30,7 +30,7 @@ struct Opened {
 }
 
 /// A producer as Python holds it.
-#[pyclass(frozen, subclass, name = "NativeProducer", module = "odradek._native")]
+#[pyclass(frozen, subclass, weakref, name = "NativeProducer", module = "odradek._native")]
 pub struct NativeProducer {
     opened: OnceLock<Opened>,
 }
@@ -124,9 +124,10 @@ impl Opened {
         spare: &mut Option<Buffer>,
     ) -> PyResult<Tried> {
         let partition = match partition {
-            Some(given) => Some(usize::try_from(given).map_err(|_| {
-                PyValueError::new_err(format!("partition is {given}; it can't be below 0"))
-            })?),
+            Some(given) => Some(
+                usize::try_from(given)
+                    .map_err(|_| PyValueError::new_err(format!("partition is {given}; it can't be below 0")))?,
+            ),
             None => self.convert.partition(py, topic, record)?,
         };
         match self.producer.send(topic, partition, record, spare).map_err(|error| from_client(&error))? {
@@ -363,11 +364,11 @@ impl NativeProducer {
         Ok((next, lacks))
     }
 
-    fn _when_room(&self, bytes: usize, waiting: Py<PyAny>) -> PyResult<()> {
+    fn _when_room(&self, size: usize, waiting: Py<PyAny>) -> PyResult<()> {
         let shared = Arc::clone(self.opened()?.producer.shared());
         let told = Arc::clone(&shared);
         let on_grant = move || told.completions.push(0, Completion::Other(Box::new(waiting), Ok(())));
-        shared.accumulator.pool.wait(bytes, Some(Box::new(on_grant)));
+        shared.accumulator.pool.wait(size, Some(Box::new(on_grant)));
         shared.accumulator.signal.recheck();
         Ok(())
     }

@@ -59,9 +59,8 @@ pub fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
 static METADATA: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn metadata<'py>(py: Python<'py>, state: &BatchState, offset: i64, timestamp_ms: i64) -> PyResult<Bound<'py, PyAny>> {
-    let class = METADATA.get_or_try_init(py, || {
-        py.import("odradek.types")?.getattr("RecordMetadata").map(Bound::unbind)
-    })?;
+    let class =
+        METADATA.get_or_try_init(py, || py.import("odradek.types")?.getattr("RecordMetadata").map(Bound::unbind))?;
     class.bind(py).call1((PyString::new(py, &state.queue.topic), state.queue.index, offset, timestamp_ms))
 }
 

@@ -120,7 +120,9 @@ impl<'py> HeaderList<'py> {
         };
         let listed: PyResult<Vec<_>> = pairs.try_iter()?.map(read).collect();
         listed.map(Self).map_err(|error: PyErr| {
-            PyTypeError::new_err(format!("headers are pairs of a str and bytes-like or None, in a sequence or a mapping: {error}"))
+            PyTypeError::new_err(format!(
+                "headers are pairs of a str and bytes-like or None, in a sequence or a mapping: {error}"
+            ))
         })
     }
 

@@ -45,13 +45,9 @@ impl NewRecord<'_> {
     /// The most bytes that it takes in a batch.
     #[must_use]
     pub fn size_bound(&self) -> usize {
-        let headers = self.headers.iter().map(|header| {
-            HEADER_OVERHEAD + header.key.len() + header.value.map_or(0, <[u8]>::len)
-        });
-        RECORD_OVERHEAD
-            + self.key.map_or(0, <[u8]>::len)
-            + self.value.map_or(0, <[u8]>::len)
-            + headers.sum::<usize>()
+        let headers =
+            self.headers.iter().map(|header| HEADER_OVERHEAD + header.key.len() + header.value.map_or(0, <[u8]>::len));
+        RECORD_OVERHEAD + self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
     }
 }
 

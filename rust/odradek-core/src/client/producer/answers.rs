@@ -132,7 +132,10 @@ impl Sender {
             MESSAGE_TOO_LARGE => "; the record alone is over the topic's max.message.bytes",
             _ => "",
         };
-        ClientError::Broker { code: verdict.code, what: format!("records for {} were refused{said}{hint}", self.place(id)) }
+        ClientError::Broker {
+            code: verdict.code,
+            what: format!("records for {} were refused{said}{hint}", self.place(id)),
+        }
     }
 
     fn retry(&mut self, id: usize, mut batch: Batch, error: ClientError, now: Instant) {

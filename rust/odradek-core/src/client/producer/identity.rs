@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_protocol::messages::InitProducerIdRequest;
+use kafka_protocol::messages::{InitProducerIdRequest, ProducerId};
 
 use super::batches::Identity;
 use crate::client::cluster::{Channel, Cluster, Node};
@@ -13,7 +13,13 @@ use crate::client::error::ClientError;
 /// # Errors
 /// The transport's, or [`ClientError::Broker`].
 pub(super) async fn ask(cluster: &Cluster, timeout: Duration) -> Result<Identity, ClientError> {
-    let build = |_| InitProducerIdRequest::default().with_transaction_timeout_ms(60_000);
+    let build = |_| {
+        InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1)
+    };
     let (answer, _) = cluster.call::<InitProducerIdRequest>(Node::Any, Channel::Data, 0..=4, timeout, build).await?;
     if answer.error_code != 0 {
         let what = "no producer id for idempotent sending (enable.idempotence)".to_owned();

@@ -72,7 +72,11 @@ impl Writer {
     }
 
     fn name(&mut self, name: &str) {
-        if self.flexible { self.unsigned(name.len() + 1) } else { self.short(name.len() as i16) }
+        if self.flexible {
+            self.unsigned(name.len() + 1)
+        } else {
+            self.short(name.len() as i16)
+        }
         self.small.extend_from_slice(name.as_bytes());
     }
 
@@ -121,10 +125,15 @@ pub fn encode(parts: &[Part], version: i16, acks: Acks, timeout: Duration) -> Re
     let flexible = version >= FIRST_FLEXIBLE;
     let small = Vec::with_capacity(64 + parts.len() * (PARTITION_OVERHEAD + HEADER_BYTES));
     let mut out = Writer { small, cuts: Vec::with_capacity(parts.len()), flexible };
-    if flexible { out.unsigned(0) } else { out.short(-1) }
+    if flexible {
+        out.unsigned(0)
+    } else {
+        out.short(-1)
+    }
     out.short(acks as i16);
     out.int(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-    let same_topic = |left: &Part, right: &Part| Arc::ptr_eq(&left.batch.state.queue.topic, &right.batch.state.queue.topic);
+    let same_topic =
+        |left: &Part, right: &Part| Arc::ptr_eq(&left.batch.state.queue.topic, &right.batch.state.queue.topic);
     out.count(parts.chunk_by(same_topic).count());
     for of_topic in parts.chunk_by(same_topic) {
         out.name(&of_topic[0].batch.state.queue.topic);

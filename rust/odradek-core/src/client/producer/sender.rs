@@ -272,7 +272,11 @@ impl Sender {
         let more = batch.size() + queue.topic.len() + PARTITION_OVERHEAD;
         if !parts.is_empty() && *size + more > self.shared.settings.max_request_size {
             let lane = &mut self.lanes[id];
-            if batch.sequence.is_some() { lane.again(batch) } else { lane.staged = Some(batch) }
+            if batch.sequence.is_some() {
+                lane.again(batch)
+            } else {
+                lane.staged = Some(batch)
+            }
             return Some(End::Front);
         }
         *size += more;
@@ -331,7 +335,8 @@ impl Sender {
         request::sort(&mut parts);
         let settings = &self.shared.settings;
         // The answer is waited for no longer than the oldest batch may take.
-        let left = parts.iter().map(|part| (part.batch.opened + settings.delivery_timeout).saturating_duration_since(now));
+        let left =
+            parts.iter().map(|part| (part.batch.opened + settings.delivery_timeout).saturating_duration_since(now));
         let timeout = left.min().unwrap_or_default().clamp(SWEEP.0, settings.request_timeout.max(SWEEP.0));
         let (acks, broker_timeout) = (settings.acks, settings.request_timeout);
         let cluster = Arc::clone(&self.shared.cluster);

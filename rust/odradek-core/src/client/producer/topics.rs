@@ -60,7 +60,9 @@ fn late(name: &str, partitions: usize, found: Option<(i16, usize)>, after: std::
         Some((0, count)) if partitions > count && count > 0 => {
             format!("it has {count} partitions and {} was asked for", partitions - 1)
         }
-        Some((3, _)) => "there is no such topic, and the brokers don't make it by themselves; create it first".to_owned(),
+        Some((3, _)) => {
+            "there is no such topic, and the brokers don't make it by themselves; create it first".to_owned()
+        }
         Some((5, _)) => "its partitions have no leader".to_owned(),
         Some((code, _)) => format!("the brokers say error code {code}"),
         None => "no broker has said anything of it".to_owned(),
@@ -95,8 +97,8 @@ impl Shared {
         }
         let queues = topic.queues();
         if view.partitions.len() > queues.len() {
-            let more = (queues.len()..view.partitions.len())
-                .map(|index| self.accumulator.queue(&topic.name, index as i32));
+            let more =
+                (queues.len()..view.partitions.len()).map(|index| self.accumulator.queue(&topic.name, index as i32));
             topic.grow(queues.iter().cloned().chain(more).collect());
         }
         for (queue, partition) in topic.queues().iter().zip(&view.partitions) {

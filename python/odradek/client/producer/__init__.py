@@ -1,0 +1,1 @@
+"""The producer. `producer.py` is the one for threads, `aio.py` the one for asyncio; both are thin over Rust."""

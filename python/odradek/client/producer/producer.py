@@ -1,0 +1,86 @@
+"""`odradek.Producer`: a producer for threads. `send` is the native method itself; see `_native.pyi` for what it takes."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from odradek.client.native import NativeProducer
+from odradek.client.producer.options import OnDelivery, open_native
+from odradek.config.client import ClientOptions, resolve, resolve_config
+from odradek.errors import TimeoutError  # noqa: A004 - ours
+
+__all__ = ["Producer"]
+
+
+class Producer(NativeProducer):
+    """Sends records: `with odradek.Producer("localhost:9092") as producer: future = producer.send("topic", b"value")`.
+
+    Records are copied into batches and sent by a thread of Rust. By default nothing is lost, doubled or reordered by
+    retries (`enable_idempotence`), and a record counts as sent once every replica in sync has it (`acks="all"`).
+    Thread-safe. `close` (or the end of `with`) delivers what was sent; a producer that is forgotten warns and doesn't.
+
+    Args:
+        bootstrap_servers: "HOST:PORT,HOST:PORT", or a sequence of them.
+        on_delivery: called for every record that has no `on_delivery` of its own; see `send`.
+        options: see docs/client-options.md; None = default.
+
+    Raises:
+        ConfigError: an unknown option or a bad value; says what is allowed.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str | Sequence[str], *, on_delivery: OnDelivery | None = None, **options: Any
+    ) -> None:
+        self._begin(resolve("producer", bootstrap_servers, options), on_delivery)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, on_delivery: OnDelivery | None = None) -> Self:
+        """Make a producer from Kafka's dotted names: `{"bootstrap.servers": "localhost:9092", "linger.ms": 5}`.
+
+        Raises:
+            ConfigError: as the constructor. Nothing is ignored in silence.
+        """
+        producer = cls.__new__(cls)
+        producer._begin(resolve_config("producer", config), on_delivery)
+        return producer
+
+    def _begin(self, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
+        open_native(self, options, on_delivery)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Deliver what was sent, then end. Closing twice is fine; so is closing in a forked child, which does nothing.
+
+        Args:
+            timeout: seconds to wait for deliveries; None = as long as they may take (`delivery_timeout_ms`).
+
+        Raises:
+            TimeoutError: some records were not delivered in that time; they have failed with ClosedError.
+        """
+        if not self._stop_taking():
+            return
+        began = time.monotonic()
+        try:
+            if timeout is None or timeout > 0:
+                self.flush(timeout)
+        except TimeoutError:
+            raise TimeoutError(
+                f"closing: {self._records_left()} records were not delivered within {time.monotonic() - began:.1f} s "
+                "and have failed with ClosedError"
+            ) from None
+        finally:
+            self._shut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._is_open():
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            self._shut()
