@@ -17,8 +17,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::producer_future::{
-    AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang, start_dispatcher,
-    timed_out,
+    AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang,
+    start_dispatcher, timed_out,
 };
 use crate::producer_record::{Convert, HeaderList, payload};
 
@@ -403,7 +403,7 @@ impl NativeProducer {
             Some(()) => Ok(()),
             None => {
                 let left = outstanding.records_before(mark);
-                Err(timed_out(py, format!("flushing ({left} records are not delivered yet)"), timeout))
+                Err(timed_out(format!("flushing ({left} records are not delivered yet)"), timeout))
             }
         }
     }

@@ -100,14 +100,14 @@ impl Slot {
             None => {
                 let queue = &self.state.queue;
                 let what = format!("a record sent to {}-{}", queue.topic, queue.index);
-                Err(timed_out(py, what, timeout))
+                Err(timed_out(what, timeout))
             }
         }
     }
 }
 
 /// The exception of a wait that took too long.
-pub fn timed_out(py: Python<'_>, what: String, timeout: Option<f64>) -> PyErr {
+pub fn timed_out(what: String, timeout: Option<f64>) -> PyErr {
     from_client(&ClientError::TimedOut { what, after_ms: (timeout.unwrap_or(0.0).max(0.0) * 1000.0) as u64 })
 }
 
@@ -404,7 +404,7 @@ impl ManyFuture {
         Ok(list)
     }
 
-    fn first_error(&self, py: Python<'_>) -> Option<PyErr> {
+    fn first_error(&self) -> Option<PyErr> {
         let runs = self.runs.lock();
         let failed = |run: &Run| {
             (run.first..run.first + run.count).find_map(|index| match run.state.record(index) {
@@ -450,7 +450,7 @@ impl ManyFuture {
                 let left = runs.iter().filter(|run| !run.state.is_done()).map(|run| u64::from(run.count));
                 let what = format!("{} records of a send_many", left.sum::<u64>());
                 drop(runs);
-                return Err(timed_out(py, what, timeout));
+                return Err(timed_out(what, timeout));
             }
         }
         Ok(())
@@ -465,7 +465,7 @@ impl ManyFuture {
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.wait(py, timeout)?;
-        Ok(self.first_error(py).map(|error| error.into_value(py).into_bound(py).into_any()))
+        Ok(self.first_error().map(|error| error.into_value(py).into_bound(py).into_any()))
     }
 
     fn done(&self) -> bool {
