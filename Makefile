@@ -67,6 +67,7 @@ bench: $(NATIVE) ## Native against pure Python: encode, decode, CRC, codecs, app
 versus: $(NATIVE) ## Apache Kafka and odradek side by side (needs java and mvn); VERSUS="--quick --only CASES --rounds N"
 	tests/support/get_kafka.sh
 	$(BIN)/python -m benches.versus $(VERSUS)
+	$(BIN)/python -m benches.versus.publish
 
 .PHONY: versus-series
 versus-series: $(NATIVE) ## How cost grows, both brokers, into series.jsonl; SERIES="--quick --only SERIES --rounds N"
@@ -78,11 +79,17 @@ versus-charts: $(DEPS) ## Draw docs/img/*.svg from series.jsonl (measures it fir
 	$(BIN)/python -m pip install --quiet --group charts
 	test -f benches/versus/series.jsonl || $(MAKE) versus-series
 	$(BIN)/python -m benches.versus.charts
+	$(BIN)/python -m benches.versus.publish
 
 .PHONY: versus-clients
 versus-clients: $(NATIVE) ## Our client beside three others on one broker; CLIENTS="--quick --only CASES --broker kafka"
 	case '$(CLIENTS)' in *kafka*) tests/support/get_kafka.sh ;; esac
 	$(BIN)/python -m benches.versus_clients $(CLIENTS)
+	$(BIN)/python -m benches.versus.publish
+
+.PHONY: versus-publish
+versus-publish: $(DEPS) ## Write RESULTS.md and the tables of docs/performance.md again from the rows that are there
+	$(BIN)/python -m benches.versus.publish
 
 .PHONY: fmt
 fmt: $(DEPS) ## Format both languages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import tempfile
 import time
 import traceback
@@ -102,15 +101,9 @@ def main() -> None:
         finally:
             for broker in brokers:
                 broker.kill()
-            about = {
-                "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-                **under_test.describe(kafka),
-                "session": f"{args.rounds} rounds{', quick' if args.quick else ''}",
-            }
-            if record.earlier:
-                about["kept"] = f"{record.earlier} rows are of an earlier session"
-            (args.out / "RESULTS.md").write_text(report.markdown(record.rows, about))
-            found = report.lines([row for row in record.rows if "failed" not in row])
+            record.about(rounds=args.rounds, quick=args.quick, **under_test.describe(kafka))
+            (args.out / "RESULTS.md").write_text(report.markdown(record.rows))
+            found = report.lines(report.measured(record.rows))
             print("\n".join([*report.table(found), report.score(found), *report.failures(record.rows)]))
 
 

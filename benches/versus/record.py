@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from typing import TYPE_CHECKING, Any
+
+from benches.versus.report import ABOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +24,7 @@ class Record:
         earlier = file.read_text().splitlines() if keep and file.exists() else []
         self._earlier: list[dict[str, Any]] = [json.loads(line) for line in earlier]
         self._now: list[dict[str, Any]] = []
+        self._load = os.getloadavg()[0]
         self._write()
 
     @property
@@ -27,10 +32,17 @@ class Record:
         """All rows, the earlier ones first."""
         return self._earlier + self._now
 
-    @property
-    def earlier(self) -> int:
-        """How many rows are an earlier session's."""
-        return len(self._earlier)
+    def about(self, *, rounds: int, quick: bool, **what: str) -> None:
+        """Add the row that says what was measured, when and how; takes the place of an earlier session's."""
+        self._earlier = [row for row in self._earlier if row["case"] != ABOUT]
+        kept = {"kept": f"{len(self._earlier)} rows are of an earlier session"} if self._earlier else {}
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        load = f"{self._load:.1f}"
+        session = f"{rounds} rounds{', quick' if quick else ''}"
+        self._now.append(
+            {"case": ABOUT, "about": {"date": today, **what, "session": session, "load average before": load, **kept}}
+        )
+        self._write()
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Add a row."""

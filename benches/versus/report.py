@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from benches.versus.targets import FIGURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from benches.versus.targets import Figure
 
 Row = dict[str, Any]
+ABOUT = "about"
+"""The case of the row that says what was measured, when and on what."""
 HEAD = ("case", "figure", "Kafka", "odradek", "ratio (lowest-highest, rounds)", "bar", "aim", "verdict")
 
 
@@ -107,19 +109,37 @@ def failures(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def markdown(rows: list[Row], about: Mapping[str, str]) -> str:
+def measured(rows: Iterable[Row]) -> list[Row]:
+    """Leave out the rows that are no measurement."""
+    return [row for row in rows if "failed" not in row and row["case"] != ABOUT]
+
+
+def setting(rows: Iterable[Row]) -> list[str]:
+    """Lines on what was measured, when, and on what machine."""
+    about: dict[str, str] = next((row["about"] for row in rows if row["case"] == ABOUT), {})
+    return [f"- {name}: {value}" for name, value in about.items()]
+
+
+def header(rows: Sequence[Row], found: Sequence[Line]) -> list[str]:
+    """Lines on what was measured, how undisturbed, and how it came out."""
+    runs = measured(rows)
+    disturbed = sum(bool(row.get("disturbed")) for row in runs)
+    return [
+        *setting(rows),
+        f"- {disturbed} of {len(runs)} runs were disturbed (others used more than an eighth of the machine)",
+        f"- {score(found)}",
+    ]
+
+
+def markdown(rows: Sequence[Row]) -> str:
     """Build the whole of RESULTS.md."""
-    measured = [row for row in rows if "failed" not in row]
-    disturbed = sum(bool(row.get("disturbed")) for row in measured)
-    found = lines(measured)
+    found = lines(measured(rows))
     parts = [
         "# Apache Kafka and odradek, measured side by side",
         "",
         "Written by `make versus`; the rows as they came are in `results.jsonl` beside this file.",
         "",
-        *(f"- {name}: {value}" for name, value in about.items()),
-        f"- {disturbed} of {len(measured)} runs were disturbed (others used more than an eighth of the machine)",
-        f"- {score(found)}",
+        *header(rows, found),
         "",
         "Figures are medians over the rounds. A ratio is odradek's figure over Kafka's of the same round (median, lowest and",
         "highest over the rounds). Client and broker share the machine over loopback; everything is hot in the page cache.",

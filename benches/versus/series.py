@@ -232,8 +232,7 @@ def main() -> None:
         ours = Odradek(Path(work), args.port + 1, under_test.odradek_command(args.odradek))
         known: dict[str, Broker] = {"kafka": kafka, "odradek": ours}
         brokers = [known[name] for name in args.brokers.split(",")]
-        about = {"case": "about", "round": 0, "broker": "", "quick": args.quick, **under_test.describe(kafka)}
-        record({**about, "date": time.strftime("%Y-%m-%d", time.gmtime())})
+        record.about(rounds=args.rounds, quick=args.quick, **under_test.describe(kafka))
         try:
             for number in range(1, args.rounds + 1):
                 for name in wanted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime as dt
 import importlib.metadata
 import json
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benches.versus import under_test
 from benches.versus.brokers import Broker, Kafka, Odradek
 from benches.versus.record import Record
+from benches.versus.report import measured
 from benches.versus.session import RunFailedError, Session
 from benches.versus_clients import report
 from benches.versus_clients.cases import BOUND, CASES, KEY_BYTES, LIMIT, LIMIT_RECORDS_S, PARTITIONS, WIDE
@@ -150,17 +150,10 @@ def main() -> None:
                     Comparison(make(number), CASES[name], record).run(clients if number % 2 else clients[::-1])
         finally:
             broker.kill()
-            about = {
-                "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-                "broker": broker.name,
-                **under_test.describe(kafka),
-                **versions(allowed),
-                "session": f"{args.rounds} rounds{', quick' if args.quick else ''}",
-            }
-            if record.earlier:
-                about["kept"] = f"{record.earlier} rows are of an earlier session"
-            (args.out / "RESULTS.md").write_text(report.markdown(record.rows, about))
-            print("\n".join(report.comparison([row for row in record.rows if "failed" not in row])))
+            what = {"broker": broker.name, **under_test.describe(kafka), **versions(allowed)}
+            record.about(rounds=args.rounds, quick=args.quick, **what)
+            (args.out / "RESULTS.md").write_text(report.markdown(record.rows))
+            print("\n".join(report.comparison(measured(record.rows))))
 
 
 def _sessions(broker: Broker, kafka: Kafka | None, record: Record, *, quick: bool) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from benches.versus.report import failures, lines, score, short, table
+from benches.versus.report import failures, header, lines, measured, short, table
 from benches.versus_clients.cases import FIGURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 HEAD = ("case", "figure", "peer's", "odradek's", "ratio (lowest-highest, rounds)", "bar", "aim", "verdict", "peer")
 SHOWN = {
@@ -22,7 +22,7 @@ SHOWN = {
 
 
 def comparison(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines of the table that is judged, and the score."""
+    """Lines of the table that is judged."""
     found = lines(rows, FIGURES, "client")
     shown = table(found, HEAD)
     return [*shown[:2], *(f"{text} {line.figure.peer} |" for text, line in zip(shown[2:], found, strict=True))]
@@ -39,18 +39,15 @@ def everyone(rows: Sequence[dict[str, Any]]) -> list[str]:
     return shown
 
 
-def markdown(rows: Sequence[dict[str, Any]], about: Mapping[str, str]) -> str:
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Build the whole of RESULTS.md."""
-    measured = [row for row in rows if "failed" not in row]
-    disturbed = sum(bool(row.get("disturbed")) for row in measured)
+    runs = measured(rows)
     parts = [
         "# odradek's client beside the others",
         "",
         "Written by `make versus-clients`; the rows as they came are in `results.jsonl` beside this file.",
         "",
-        *(f"- {name}: {value}" for name, value in about.items()),
-        f"- {disturbed} of {len(measured)} runs were disturbed (others used more than an eighth of the machine)",
-        f"- {score(lines(measured, FIGURES, 'client'))}",
+        *header(rows, lines(runs, FIGURES, "client")),
         "",
         "Figures are medians over the rounds. A ratio is our figure over the peer's of the same round (median, lowest and highest",
         "over the rounds). One client at a time, each in a process of its own, against one broker on the same machine. CPU is",
@@ -58,11 +55,11 @@ def markdown(rows: Sequence[dict[str, Any]], about: Mapping[str, str]) -> str:
         "the rest its own defaults; what was sent is counted at the broker. Every consumer: no group, from the earliest offset, and",
         "what it reads is checked for its size. `limit` is a raw socket that only walks batch headers, capped at 10 M records/s.",
         "",
-        *comparison(measured),
+        *comparison(runs),
         "",
         "## Every library",
         "",
-        *everyone(measured),
+        *everyone(runs),
     ]
     if failed := failures([{**row, "broker": row["client"]} for row in rows if "failed" in row]):
         parts += ["", "## Not measured", "", *failed]

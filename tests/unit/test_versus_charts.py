@@ -17,7 +17,7 @@ def test_points_are_medians_by_size_in_order() -> None:
 
 def test_points_leave_out_other_brokers_other_series_and_what_failed() -> None:
     failed = {"case": "groups", "broker": "odradek", "size": 2, "round": 1, "failed": "no"}
-    about = {"case": "about", "broker": "", "round": 0}
+    about = {"case": "about", "about": {}}
     other = {**row("odradek", 3, s=1), "case": "log-size"}
     rows = [about, row("kafka", 1, s=9), row("odradek", 1, s=1), failed, other]
     assert points(rows, "groups", "odradek", "s") == [(1, 1)]

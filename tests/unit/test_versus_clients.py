@@ -60,7 +60,7 @@ def test_ratios_are_against_the_peer_of_the_row_and_every_library_is_shown() -> 
     case = CASES["send"].name
     rates = {"odradek": 300.0, "confluent-kafka": 100.0, "kafka-python": 10.0}
     rows = [{"round": 1, "client": client, "case": case, "records_s": rate} for client, rate in rates.items()]
-    text = report.markdown(rows, {"date": "today"})
+    text = report.markdown(rows)
     assert f"| {case} | records/s | 100 | 300 | 3 (3-3, 1) | ≥ 2x |  | met | confluent-kafka |" in text
     assert f"| {case} | kafka-python | 10 |  |  |  |  |" in text
 
@@ -71,7 +71,7 @@ def test_a_client_that_failed_is_told_and_leaves_its_bar_unmeasured() -> None:
         {"round": 1, "client": "odradek", "case": case, "failed": "RunFailedError: no"},
         {"round": 1, "client": "confluent-kafka", "case": case, "records_s": 5.0},
     ]
-    text = report.markdown(rows, {})
+    text = report.markdown(rows)
     assert "not measured" in text
     assert f"- round 1, odradek, {case}: RunFailedError: no" in text
 

@@ -74,7 +74,9 @@ def test_the_markdown_shows_every_line_and_what_failed() -> None:
     for row in measured:
         row["case"] = "produce 64 x 1024 B, 6 connections, 5 in flight"
     failed = {"round": 1, "broker": "kafka", "case": "crash", "failed": "no"}
-    text = report.markdown([*measured, failed], {"date": "today"})
+    text = report.markdown([*measured, failed, {"case": "about", "about": {"date": "today"}}])
+    assert "- date: today" in text
+    assert "0 of 2 runs were disturbed" in text
     assert "| 10 | 20 | 2 (2-2, 1) | ≥ 1.5x | ≥ 2x | aim met |" in text
     assert "- round 1, kafka, crash: no" in text
 
@@ -92,6 +94,12 @@ def test_kept_rows_stay_until_their_case_is_measured_again(tmp_path: Path) -> No
     record({"case": "a", "round": 2})
     record({"case": "c", "round": 2})
     assert [json.loads(line)["case"] for line in file.read_text().splitlines()] == ["b", "a", "c"]
-    assert record.earlier == 1
+    record.about(rounds=2, quick=True, broker="x")
+    last = json.loads(file.read_text().splitlines()[-1])["about"]
+    assert (last["session"], last["broker"], last["kept"]) == (
+        "2 rounds, quick",
+        "x",
+        "1 rows are of an earlier session",
+    )
     Record(file)
     assert file.read_text() == ""

@@ -87,7 +87,7 @@ def blowing(storm: list[str]) -> Iterator[dict[str, float]]:
     """
     seen: dict[str, float] = {}
     pipe = subprocess.PIPE
-    with subprocess.Popen(storm, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(storm, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             if process.stderr is None or (said := process.stderr.readline().strip()) != "storming":
                 raise RunFailedError(f"the storm did not begin: {said}")

@@ -25,6 +25,7 @@ def _options(job: Job) -> dict[str, Any]:
 def send(job: Job) -> None:
     """Call send() as fast as it takes records; futures dropped."""
     with odradek.Producer(job.address, **_options(job)) as producer:
+        producer.partitions_for(job.topic)
         values, topic, sent = job.values(), job.topic, 0
         stretch = Stretch()
         for _ in job.rounds(stretch):
@@ -39,6 +40,7 @@ def send(job: Job) -> None:
 def send_many(job: Job) -> None:
     """Call send_many() of 1,000 values a call."""
     with odradek.Producer(job.address, **_options(job)) as producer:
+        producer.partitions_for(job.topic)
         values, sent = job.values() * 2, 0
         stretch = Stretch()
         for _ in job.rounds(stretch):
@@ -57,6 +59,7 @@ def send_arrow(job: Job) -> None:
     if not batch.num_rows:
         raise SystemExit("the topic is empty")
     with odradek.Producer(job.address, **_options(job)) as producer:
+        producer.partitions_for(job.topic)
         sent = 0
         stretch = Stretch()
         for _ in job.rounds(stretch):
@@ -126,6 +129,7 @@ def aio_send(job: Job) -> None:
 
     async def run() -> None:
         async with aio.Producer(job.address, **_options(job)) as producer:
+            await producer.partitions_for(job.topic)
             values, topic, sent = job.values(), job.topic, 0
             stretch = Stretch()
             for _ in job.rounds(stretch):

@@ -1,0 +1,53 @@
+"""Storms and probes without a broker: what is divided by what, and what a storm that is none does to a case."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from benches.versus.cases import storms
+from benches.versus.session import RunFailedError
+
+
+def program(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "\n".join(("import sys", *lines))]
+
+
+BEGIN = 'print("storming", file=sys.stderr, flush=True)'
+SAY = "print('{\"requests_s\": 7}')"
+
+
+def test_a_probe_in_a_storm_is_held_against_its_own_calm() -> None:
+    calm = {"produce": {"p50_us": 50, "p99_us": 100}, "fetch": {"p50_us": 50, "p99_us": 200}}
+    stormy = {"produce": {"p50_us": 60, "p99_us": 150}, "fetch": {"p50_us": 70, "p99_us": 100}}
+    found = storms.against(calm, stormy)
+    assert found["produce_p99_over_calm"] == 1.5
+    assert found["fetch_p99_over_calm"] == 0.5
+    assert found["fetch_p50_us"] == 70
+
+
+def test_the_rate_of_a_storm_is_known_after_the_block() -> None:
+    with storms.blowing(program(BEGIN, "sys.stdin.readline()", SAY)) as seen:
+        assert seen == {}
+    assert seen == {"storm_requests_s": 7}
+
+
+def test_a_storm_that_does_not_begin_is_an_error_with_its_words() -> None:
+    storm = program('print("no such group", file=sys.stderr)', "sys.exit(1)")
+    with pytest.raises(RunFailedError, match="no such group"), storms.blowing(storm):
+        pytest.fail("there is no storm")
+
+
+def test_a_storm_that_ends_in_an_error_spoils_the_probes() -> None:
+    storm = program(BEGIN, "sys.stdin.readline()", 'print("error 25", file=sys.stderr)', "sys.exit(1)")
+    with pytest.raises(RunFailedError, match="error 25"), storms.blowing(storm):
+        pass
+
+
+def test_every_storm_has_a_row_for_its_rate_and_for_what_the_probes_suffer() -> None:
+    from benches.versus.targets import FIGURES
+
+    for storm in storms.STORMS:
+        cases = [f"{storm.name}, {storms.MEMBERS} clients", f"probes beside {storm.name} flat out"]
+        for case, name in zip(cases, ("requests_s", "fetch_p99_over_calm"), strict=True):
+            assert [figure for figure in FIGURES if figure.matches(case) and figure.name == name]
