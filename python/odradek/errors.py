@@ -17,7 +17,7 @@ This file imports nothing of ours. Source of the codes: Kafka `Errors`.
 """
 
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 _FATAL = (False, False)
 _RETRY = (True, False)
@@ -208,6 +208,10 @@ class KafkaError(OdradekError):
 
     def __init__(self, message: str = "", *, code: ErrorCode | None = None) -> None:
         self._code = type(self).code if code is None else code
+        self.errors: dict[Any, KafkaError] = {}
+        """Of a call about several things (`Admin`): each one that failed and why."""
+        self.results: dict[Any, Any] = {}
+        """Of a call about several things: what came of those that did not fail."""
         super().__init__(message or self._code.text)
 
     def __init_subclass__(cls) -> None:

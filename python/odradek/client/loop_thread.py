@@ -33,9 +33,14 @@ class LoopThread:
         """The loop, for what has to be handed to it."""
         return self._loop
 
+    @property
+    def forked(self) -> bool:
+        """True in a child of the process that made this: the thread stayed in the parent."""
+        return os.getpid() != self._pid
+
     def check_fork(self) -> None:
-        """Raise ForkedError in a child of the process that made this: its thread stayed in the parent."""
-        if os.getpid() != self._pid:
+        """Raise ForkedError in a child of the process that made this."""
+        if self.forked:
             raise errors.ForkedError("the client was made before a fork; make a new one in the child")
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -75,7 +80,7 @@ class LoopThread:
 
     def close(self) -> None:
         """Cancel what runs and end the thread. Never hangs; again is no error; does nothing in a forked child."""
-        if self._closed or os.getpid() != self._pid:
+        if self._closed or self.forked:
             return
         self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)

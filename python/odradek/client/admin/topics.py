@@ -1,0 +1,308 @@
+"""Topics: create, delete, list, describe, grow; and deleting records."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from odradek.client.admin.calls import Calls, settle, topic_info
+from odradek.client.admin.values import CreatedTopic, NewPartitions, NewTopic
+from odradek.client.metadata import TopicInfo, error_code
+from odradek.errors import ErrorCode, KafkaError, UnsupportedVersionError
+from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.codec import Schema
+from odradek.types import TopicPartition
+
+__all__ = ["TopicCalls"]
+
+
+class TopicCalls(Calls):
+    """Topics and records."""
+
+    async def create_topics(
+        self,
+        topics: NewTopic | str | Iterable[NewTopic | str],
+        *,
+        validate_only: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str, CreatedTopic]:
+        """Make topics.
+
+        Args:
+            topics: one or several; a name alone is a topic with the broker's defaults.
+            validate_only: only check whether it would work.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Returns:
+            Each topic as it was made, by name.
+
+        Raises:
+            TopicAlreadyExistsError, InvalidPartitionsError, InvalidReplicationFactorError, InvalidConfigError,
+            InvalidTopicError, ...: what the broker says of the first topic that failed.
+        """
+        wanted = [NewTopic(topic) if isinstance(topic, str) else topic for topic in _several(topics, NewTopic)]
+        deadline = self._deadline(timeout)
+
+        def build(m: Schema) -> Any:
+            return m.CreateTopicsRequest(
+                topics=tuple(_creatable(m, topic) for topic in wanted),
+                timeout=timedelta(seconds=deadline.left()),
+                validate_only=validate_only,
+            )
+
+        answer = await self._ask_controller(
+            deadline, ApiKey.CREATE_TOPICS, build, codes=lambda answer: [row.error_code for row in answer.topics]
+        )
+        results, errors = {}, {}
+        for row in answer.topics:
+            code, name = error_code(row.error_code), str(row.name)
+            if code != ErrorCode.NONE:
+                errors[name] = KafkaError.of(code, f"topic {name!r}: {row.error_message or code.text}")
+                continue
+            configs = getattr(row, "configs", None) or ()
+            results[name] = CreatedTopic(
+                name,
+                getattr(row, "topic_id", None),
+                getattr(row, "num_partitions", -1),
+                getattr(row, "replication_factor", -1),
+                {entry.name: entry.value for entry in configs},
+            )
+        return settle(results, errors)
+
+    async def delete_topics(
+        self,
+        topics: str | uuid.UUID | Iterable[str | uuid.UUID],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str | uuid.UUID, None]:
+        """Delete topics with all their records.
+
+        Args:
+            topics: names or topic ids, one or several.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Returns:
+            None by name or id, as given.
+
+        Raises:
+            UnknownTopicOrPartitionError: there is no such topic.
+        """
+        wanted = _several(topics, uuid.UUID)
+        by_id = [topic for topic in wanted if isinstance(topic, uuid.UUID)]
+        deadline = self._deadline(timeout)
+
+        def build(m: Schema) -> Any:
+            states = tuple(
+                m.DeleteTopicState(name=None, topic_id=topic)
+                if isinstance(topic, uuid.UUID)
+                else m.DeleteTopicState(name=topic, topic_id=None)
+                for topic in wanted
+            )
+            return m.DeleteTopicsRequest(
+                topics=states, topic_names=tuple(wanted), timeout=timedelta(seconds=deadline.left())
+            )
+
+        answer = await self._ask_controller(
+            deadline,
+            ApiKey.DELETE_TOPICS,
+            build,
+            versions=(6, 6) if by_id else (1, 6),
+            codes=lambda answer: [row.error_code for row in answer.responses],
+        )
+        results: dict[str | uuid.UUID, None] = {}
+        errors: dict[str | uuid.UUID, KafkaError] = {}
+        for row in answer.responses:
+            identity = getattr(row, "topic_id", None)
+            key = identity if identity in by_id else row.name
+            code = error_code(row.error_code)
+            if code == ErrorCode.NONE:
+                results[key] = None
+            else:
+                text = getattr(row, "error_message", None) or code.text
+                errors[key] = KafkaError.of(code, f"topic {str(key)!r}: {text}")
+        return settle(results, errors)
+
+    async def list_topics(
+        self,
+        *,
+        include_internal: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str, TopicInfo]:
+        """Return all topics by name, with their partitions; the cluster's own only if asked for."""
+        found = (await self._metadata(self._deadline(timeout), None)).topics
+        return {name: found[name] for name in sorted(found) if include_internal or not found[name].internal}
+
+    async def describe_topics(
+        self,
+        topics: str | uuid.UUID | Iterable[str | uuid.UUID],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str | uuid.UUID, TopicInfo]:
+        """Return topics with their partitions, leaders and replicas.
+
+        Args:
+            topics: names or topic ids, one or several. Asking does not make a topic.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Returns:
+            Topics by name or id, as given.
+
+        Raises:
+            UnknownTopicOrPartitionError: there is no such topic.
+        """
+        wanted = _several(topics, uuid.UUID)
+        deadline = self._deadline(timeout)
+        infos: dict[str | uuid.UUID, TopicInfo] = {}
+        names = [topic for topic in wanted if isinstance(topic, str)]
+        if names:
+            infos.update((await self._metadata(deadline, names)).topics.items())
+        ids = [topic for topic in wanted if isinstance(topic, uuid.UUID)]
+        if ids:
+            answer = await self._ask(
+                deadline,
+                ApiKey.METADATA,
+                lambda m: m.MetadataRequest(
+                    topics=tuple(m.MetadataRequestTopic(topic_id=topic, name=None) for topic in ids),
+                    allow_auto_topic_creation=False,
+                    include_topic_authorized_operations=False,
+                ),
+                versions=(12, 12),
+            )
+            infos |= {topic.topic_id: topic_info(topic) for topic in answer.topics}
+        errors = {}
+        for topic in wanted:
+            info = infos.get(topic)
+            code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if info is None else info.error_code
+            if code != ErrorCode.NONE:
+                errors[topic] = KafkaError.of(code, f"topic {str(topic)!r}: {code.text}")
+        return settle({topic: infos[topic] for topic in wanted if topic not in errors}, errors)
+
+    async def create_partitions(
+        self,
+        totals: Mapping[str, int | NewPartitions],
+        *,
+        validate_only: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str, None]:
+        """Give topics more partitions.
+
+        Args:
+            totals: by topic, how many partitions it is to have altogether.
+            validate_only: only check whether it would work.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Raises:
+            InvalidPartitionsError: not more than there are. UnknownTopicOrPartitionError.
+        """
+        wanted = {name: NewPartitions(total) if isinstance(total, int) else total for name, total in totals.items()}
+        deadline = self._deadline(timeout)
+
+        def build(m: Schema) -> Any:
+            topics = []
+            for name, new in wanted.items():
+                lists = new.assignments
+                assignments = None
+                if lists is not None:
+                    assignments = tuple(m.CreatePartitionsAssignment(broker_ids=tuple(nodes)) for nodes in lists)
+                topics.append(m.CreatePartitionsTopic(name=name, count=new.total, assignments=assignments))
+            return m.CreatePartitionsRequest(
+                topics=tuple(topics), timeout=timedelta(seconds=deadline.left()), validate_only=validate_only
+            )
+
+        answer = await self._ask_controller(
+            deadline, ApiKey.CREATE_PARTITIONS, build, codes=lambda answer: [row.error_code for row in answer.results]
+        )
+        results: dict[str, None] = {}
+        errors: dict[str, KafkaError] = {}
+        for row in answer.results:
+            code, name = error_code(row.error_code), str(row.name)
+            if code == ErrorCode.NONE:
+                results[name] = None
+            else:
+                errors[name] = KafkaError.of(code, f"topic {name!r}: {row.error_message or code.text}")
+        return settle(results, errors)
+
+    async def delete_records(
+        self,
+        before: Mapping[TopicPartition, int],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[TopicPartition, int]:
+        """Delete the records below an offset.
+
+        Args:
+            before: by partition, the first offset to stay; -1 = delete all that consumers can read.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Returns:
+            Each partition's first offset afterwards.
+
+        Raises:
+            OffsetOutOfRangeError: the offset is beyond the high watermark. UnknownTopicOrPartitionError.
+        """
+        offsets = {TopicPartition(*place): offset for place, offset in before.items()}
+        deadline = self._deadline(timeout)
+
+        def build(m: Schema, places: list[TopicPartition]) -> Any:
+            topics = tuple(
+                m.DeleteRecordsTopic(
+                    name=topic,
+                    partitions=tuple(
+                        m.DeleteRecordsPartition(partition_index=number, offset=offsets[TopicPartition(topic, number)])
+                        for number in numbers
+                    ),
+                )
+                for topic, numbers in by_topic(places).items()
+            )
+            return m.DeleteRecordsRequest(topics=topics, timeout=timedelta(seconds=deadline.left()))
+
+        results, errors = await self._ask_leaders(
+            deadline,
+            offsets,
+            ApiKey.DELETE_RECORDS,
+            build,
+            lambda answer: [
+                (TopicPartition(str(topic.name), row.partition_index), row.error_code, None, row.low_watermark)
+                for topic in answer.topics
+                for row in topic.partitions
+            ],
+        )
+        return settle(results, errors)
+
+
+def by_topic(places: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """Group partitions by topic."""
+    grouped: dict[str, list[int]] = {}
+    for topic, number in places:
+        grouped.setdefault(topic, []).append(number)
+    return grouped
+
+
+def _several(things: Any, single: type) -> list[Any]:
+    """Return one or several things as a list, each once."""
+    return list(dict.fromkeys([things])) if isinstance(things, str | single) else _unique(things)
+
+
+def _unique(things: Iterable[Any]) -> list[Any]:
+    """Return the things in their order, each once; they need not be hashable."""
+    found: list[Any] = []
+    for thing in things:
+        if thing not in found:
+            found.append(thing)
+    return found
+
+
+def _creatable(m: Schema, topic: NewTopic) -> Any:
+    assignments = topic.assignments or {}
+    if m.version < 4 and not assignments and -1 in {topic.partitions, topic.replication_factor}:
+        raise UnsupportedVersionError("this broker has no defaults: give partitions and replication_factor")
+    return m.CreatableTopic(
+        name=topic.name,
+        num_partitions=-1 if assignments else topic.partitions,
+        replication_factor=-1 if assignments else topic.replication_factor,
+        assignments=tuple(
+            m.CreatableReplicaAssignment(partition_index=number, broker_ids=tuple(nodes))
+            for number, nodes in sorted(assignments.items())
+        ),
+        configs=tuple(m.CreatableTopicConfig(name=name, value=value) for name, value in topic.configs.items()),
+    )
