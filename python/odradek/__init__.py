@@ -4,15 +4,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from odradek.broker.embedded import Broker
+    from odradek.client.admin.admin import Admin
+    from odradek.client.admin.values import (
+        ConfigAppend,
+        ConfigResource,
+        ConfigSubtract,
+        MemberToRemove,
+        NewPartitions,
+        NewTopic,
+    )
     from odradek.client.producer.producer import Producer
+    from odradek.types import OffsetAndMetadata, TopicPartition
 
     __version__: str
 
-__all__ = ["Broker", "Producer", "__version__"]
+__all__ = [
+    "Admin",
+    "Broker",
+    "ConfigAppend",
+    "ConfigResource",
+    "ConfigSubtract",
+    "MemberToRemove",
+    "NewPartitions",
+    "NewTopic",
+    "OffsetAndMetadata",
+    "Producer",
+    "TopicPartition",
+    "__version__",
+]
 
 _HOMES = {
+    "Admin": "odradek.client.admin.admin",
     "Broker": "odradek.broker.embedded",
+    "ConfigAppend": "odradek.client.admin.values",
+    "ConfigResource": "odradek.client.admin.values",
+    "ConfigSubtract": "odradek.client.admin.values",
+    "MemberToRemove": "odradek.client.admin.values",
+    "NewPartitions": "odradek.client.admin.values",
+    "NewTopic": "odradek.client.admin.values",
+    "OffsetAndMetadata": "odradek.types",
     "Producer": "odradek.client.producer.producer",
+    "TopicPartition": "odradek.types",
 }
 """Public names and the modules that define them; imported at first use, so that the command line starts quickly."""
 

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from odradek.client.admin.aio import Admin
     from odradek.client.producer.aio import Producer
 
-__all__ = ["Producer"]
+__all__ = ["Admin", "Producer"]
 
-_HOMES = {"Producer": "odradek.client.producer.aio"}
+_HOMES = {"Admin": "odradek.client.admin.aio", "Producer": "odradek.client.producer.aio"}
 """Public names and the modules that define them; imported at first use."""
 
 

@@ -64,8 +64,10 @@ class LoopThread:
         except errors.OdradekError:
             coroutine.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        # Made before the work begins: Ctrl-C may come at any instruction, and must find something to cancel.
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
+            self._loop.call_soon_threadsafe(_begin, self._loop, coroutine, future)
             return future.result(timeout)
         except concurrent.futures.CancelledError:
             raise errors.ClosedError("the client was closed during the call") from None
@@ -98,3 +100,30 @@ class LoopThread:
                 self._loop.run_until_complete(asyncio.wait(tasks, timeout=_CLOSE_SECONDS / 2))
         finally:
             self._loop.close()
+
+
+def _begin(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], future: "concurrent.futures.Future[T]"
+) -> None:
+    """Run the coroutine on the loop for the thread that waits for the future."""
+    if future.cancelled():
+        coroutine.close()
+        return
+    task = loop.create_task(coroutine)
+
+    def finished(done: asyncio.Task[T]) -> None:
+        if done.cancelled():
+            future.cancel()
+        elif future.set_running_or_notify_cancel():
+            error = done.exception()
+            if error is None:
+                future.set_result(done.result())
+            else:
+                future.set_exception(error)
+
+    def given_up(future: "concurrent.futures.Future[T]") -> None:
+        if future.cancelled() and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    task.add_done_callback(finished)
+    future.add_done_callback(given_up)

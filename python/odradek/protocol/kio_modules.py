@@ -22,7 +22,8 @@ class _NoHypothesis:
     """Hides Hypothesis from imports of the thread that made it; other threads see it as ever."""
 
     def __init__(self) -> None:
-        self._thread = threading.get_ident()
+        # Once it is there, hiding parts of it would break what kio does with the rest.
+        self._thread = None if "hypothesis" in sys.modules else threading.get_ident()
 
     def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> None:
         """Refuse Hypothesis to this thread, leave everything else to the next finder."""

@@ -19,11 +19,11 @@ from odradek.client.admin.values import (
     GroupDescription,
     GroupListing,
     LogDir,
+    MemberToRemove,
     NewPartitions,
     NewTopic,
     OffsetSpec,
     Reassignment,
-    MemberToRemove,
     ResourceKind,
 )
 from odradek.client.loop_thread import LoopThread

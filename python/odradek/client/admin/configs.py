@@ -13,9 +13,9 @@ from odradek.client.admin.values import (
     ConfigChange,
     ConfigEntry,
     ConfigResource,
+    ConfigSubtract,
     ConfigSynonym,
     ResourceKind,
-    ConfigSubtract,
 )
 from odradek.client.cluster import ANY, CONTROLLER
 from odradek.client.metadata import error_code

@@ -12,6 +12,7 @@ __all__ = [
     "ConfigChange",
     "ConfigEntry",
     "ConfigResource",
+    "ConfigSubtract",
     "ConfigSynonym",
     "CreatedTopic",
     "GroupDescription",
@@ -19,13 +20,12 @@ __all__ = [
     "GroupMember",
     "LogDir",
     "LogDirPartition",
+    "MemberToRemove",
     "NewPartitions",
     "NewTopic",
     "OffsetSpec",
     "Reassignment",
-    "MemberToRemove",
     "ResourceKind",
-    "ConfigSubtract",
 ]
 
 ResourceKind = Literal["topic", "broker", "broker_logger", "client_metrics", "group", "unknown"]
