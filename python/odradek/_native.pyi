@@ -204,6 +204,18 @@ class Engine:
         """Take topics out of the metadata snapshot."""
     def publish_apis(self, apis: Sequence[tuple[int, int, int]]) -> None:
         """Set (api key, lowest, highest version) of what Python serves; ApiVersions adds what Rust serves itself."""
+    def settle_group(self, group: str, generation: int, members: Sequence[tuple[str, str | None]]) -> None:
+        """Have Rust answer the heartbeats of a stable group that have nothing to tell.
+
+        Args:
+            group: group id.
+            generation: its generation.
+            members: (member id, instance id or None). Any other heartbeat still comes to Python.
+        """
+    def unsettle_group(self, group: str) -> dict[str, int]:
+        """Have all heartbeats of a group come to Python again; return what `silences` would have."""
+    def silences(self, group: str) -> dict[str, int]:
+        """Return by member id how many ms ago Rust last answered a heartbeat, without members it has not heard of."""
     def bind(self, host: str, port: int) -> int:
         """Take the port (0 = a free one) without accepting yet; return it.
 

@@ -144,6 +144,18 @@ impl PyEngine {
         self.engine.publish_apis(&apis);
     }
 
+    fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>) {
+        self.engine.settle_group(group, generation, members);
+    }
+
+    fn unsettle_group(&self, group: &str) -> BTreeMap<String, u64> {
+        self.engine.unsettle_group(group)
+    }
+
+    fn silences(&self, group: &str) -> BTreeMap<String, u64> {
+        self.engine.silences(group)
+    }
+
     fn bind(&self, py: Python<'_>, host: &str, port: u16) -> PyResult<u16> {
         py.detach(|| self.engine.bind(host, port)).map_err(from_engine)
     }

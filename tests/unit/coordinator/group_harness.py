@@ -194,6 +194,8 @@ class FakeLog:
         self.partitions = {}
         self.offline = False
         self.appends = 0
+        self.settled = {}
+        self.heard = {}
 
     def append(self, topic, partition, batches):
         if self.offline:
@@ -217,6 +219,25 @@ class FakeLog:
         stored = self.partitions.get((topic, partition), [])
         end = stored[-1][1] + 1 if stored else 0
         return 0, end, end
+
+    def settle_group(self, group, generation, members):
+        self.settled[group] = (generation, dict(members))
+        self.heard[group] = {}
+
+    def unsettle_group(self, group):
+        silences = self.silences(group)
+        del self.settled[group], self.heard[group]
+        return silences
+
+    def silences(self, group):
+        return {member: int(self.clock.monotonic_ms() - at) for member, at in self.heard.get(group, {}).items()}
+
+    def hear(self, group, member_id):
+        """Answer a heartbeat as the engine would; False = it goes to Python."""
+        known = member_id in self.settled.get(group, (0, {}))[1]
+        if known:
+            self.heard[group][member_id] = self.clock.monotonic_ms()
+        return known
 
     def records(self, topic=OFFSETS_TOPIC):
         """All records of all partitions in order, as (key, value)."""
@@ -250,7 +271,7 @@ class Service:
 
     def __init__(self, log=None, clock=None, topic=None, **settings):
         self.log = log or FakeLog()
-        self.clock = clock or FakeClock()
+        self.clock = self.log.clock = clock or FakeClock()
         self.topic = topic or FakeTopic()
         settings.setdefault("limits", Limits(initial_rebalance_delay_ms=0))
         self.coordinator = GroupCoordinator(GroupSettings(**settings), self.log, self.topic, self.clock)

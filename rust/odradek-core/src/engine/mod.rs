@@ -185,6 +185,23 @@ impl Engine {
         self.state.snapshot.publish_apis(apis);
     }
 
+    /// Has heartbeats of this settled generation answered without Python; members are (member id, instance id).
+    pub fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>) {
+        self.state.pulse.publish(group, generation, members);
+    }
+
+    /// Ends that; returns what [`Self::silences`] would have.
+    #[must_use]
+    pub fn unsettle_group(&self, group: &str) -> BTreeMap<String, u64> {
+        self.state.pulse.withdraw(group)
+    }
+
+    /// By member id, how many milliseconds ago a heartbeat of a settled group was last answered without Python.
+    #[must_use]
+    pub fn silences(&self, group: &str) -> BTreeMap<String, u64> {
+        self.state.pulse.silences(group)
+    }
+
     /// Takes the port (0 = a free one) without accepting yet; returns it.
     ///
     /// # Errors

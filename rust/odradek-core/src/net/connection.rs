@@ -387,7 +387,7 @@ impl Connection {
         let counters = &self.state.counters[self.thread.index];
         let out = if at_front { self.output.tail() } else { &mut kept };
         let before = out.len();
-        let routed = match route(&self.state, counters, frame, out) {
+        let routed = match route(&self.state, counters, frame, at_front, out) {
             Ok(routed) => routed,
             Err(reason) => {
                 out.truncate(before);

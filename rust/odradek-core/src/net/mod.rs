@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod metrics;
 pub mod output;
+pub mod pulse;
 pub mod reader;
 pub mod router;
 pub mod server;

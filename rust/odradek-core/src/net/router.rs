@@ -10,7 +10,8 @@ use super::handlers::fetch::FetchPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
-    CloseReason, api_versions, delete_records, fetch, list_offsets, metadata, offset_for_leader_epoch, produce,
+    CloseReason, api_versions, delete_records, fetch, heartbeat, list_offsets, metadata, offset_for_leader_epoch,
+    produce,
 };
 use super::metrics::{Counters, count};
 use super::state::NetState;
@@ -44,7 +45,8 @@ pub fn api_key(frame: &[u8]) -> Option<i16> {
     frame.first_chunk::<2>().map(|key| i16::from_be_bytes(*key))
 }
 
-/// Serves one frame (without its length field), writing the response to `out` if it is ready.
+/// Serves one frame (without its length field), writing the response to `out` if it is ready. `at_front` says that no
+/// earlier request of the connection waits for its answer.
 ///
 /// # Errors
 /// Why the connection has to be closed.
@@ -52,13 +54,21 @@ pub fn route(
     state: &NetState,
     counters: &Counters,
     mut frame: Bytes,
+    at_front: bool,
     out: &mut Vec<u8>,
 ) -> Result<Routed, CloseReason> {
     count(&counters.requests, 1);
     let header = take_header(&mut frame)?;
     let body = frame;
     let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
-    let Some(&(key, min, max)) = served else { return for_python(state, &header, body) };
+    let Some(&(key, min, max)) = served else {
+        // Behind another request for Python, a leave for instance, a heartbeat may not overtake it.
+        let is_heartbeat = at_front && header.api_key == ApiKey::Heartbeat as i16;
+        if is_heartbeat && heartbeat::handle(state, &header, &body, out) {
+            return Ok(Routed::Written);
+        }
+        return for_python(state, &header, body);
+    };
     if !(min..=max).contains(&header.api_version) && key != ApiKey::ApiVersions {
         return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version });
     }

@@ -11,6 +11,7 @@ use super::events::Events;
 use super::handlers::fetch_session::SessionCache;
 use super::memory::RequestMemory;
 use super::metrics::Counters;
+use super::pulse::Pulse;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
 use crate::doorbell::Doorbell;
@@ -30,6 +31,8 @@ pub struct NetState {
     pub partitions: PartitionTable,
     /// What Metadata and ApiVersions tell.
     pub snapshot: Snapshot,
+    /// The settled groups, whose heartbeats have nothing to tell.
+    pub pulse: Pulse,
     /// Requests for Python.
     pub control: ControlQueue,
     /// The bound on requests in memory.
@@ -65,6 +68,7 @@ impl NetState {
             clock,
             partitions: PartitionTable::default(),
             snapshot: Snapshot::default(),
+            pulse: Pulse::default(),
             doorbell: Doorbell::new()?,
             events: Events::default(),
             next_id: AtomicU64::new(1),

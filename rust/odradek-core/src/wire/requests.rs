@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, DeleteRecordsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetForLeaderEpochRequest, ProduceRequest,
+    ApiKey, ApiVersionsRequest, DeleteRecordsRequest, FetchRequest, HeartbeatRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
 };
 use kafka_protocol::protocol::Decodable;
 
@@ -105,6 +105,8 @@ served!(DeleteRecordsRequest, DeleteRecords, 0..=2, flexible 2, [
     field(Array(&[field(Text), field(Array(&[field(Fixed(4)), field(Fixed(8))]))])),
     field(Fixed(4)),
 ]);
+
+served!(HeartbeatRequest, Heartbeat, 0..=4, flexible 4, [field(Text), field(Fixed(4)), field(Text), since(3, Text)]);
 
 /// (API key, lowest, highest version) that ApiVersions advertises for Rust. Produce is advertised from 0 as Kafka does,
 /// for clients that take its lowest version for a sign of what compression works; versions 0-2 are refused.

@@ -343,7 +343,9 @@ class ClassicGroup:
         self.protocol_type = settled.protocol_type or None
         self.protocol = settled.protocol
         self.state_timestamp_ms = settled.state_timestamp_ms
+        revision = self.members.revision
         self.members = Members.from_metadata(settled)
+        self.members.revision += revision
         for member in self.members.by_id.values():
             self._extend(member, now_ms)
         self.subscribed_topics = self._compute_subscribed_topics()
@@ -358,6 +360,13 @@ class ClassicGroup:
             member.deadline_ms = now_ms + member.session_timeout_ms  # only ever later: wake_at_ms still holds
             error = HEARTBEAT[self.state]
         return error
+
+    def hear(self, silences: Mapping[str, int], now_ms: float) -> None:
+        """Count signs of life that were seen elsewhere: by member id, how many ms ago."""
+        for member_id, silent_ms in silences.items():
+            member = self.members.by_id.get(member_id)
+            if member is not None:
+                member.deadline_ms = max(member.deadline_ms, now_ms - silent_ms + member.session_timeout_ms)
 
     def check_commit(self, who: Identity, now_ms: float) -> ErrorCode:
         """Return whether this member, or a simple consumer (-1, ""), may commit offsets; a commit is a sign of life."""

@@ -108,6 +108,8 @@ class Members:
     """Ids given out but not come back yet, with the monotonic time at which they lapse."""
     leader: str | None = None
     awaiting_join: int = 0
+    revision: int = 0
+    """Moves with every change of who is a member."""
     _supporters: Counter[str] = field(default_factory=Counter)
     """How many members support each protocol."""
 
@@ -124,6 +126,7 @@ class Members:
 
     def add(self, member: Member) -> None:
         """Take in a new member; the first one leads."""
+        self.revision += 1
         self.pending.pop(member.member_id, None)
         self.by_id[member.member_id] = member
         if member.instance_id is not None:
@@ -140,6 +143,7 @@ class Members:
         member = self.by_id.pop(member_id, None)
         if member is None:
             return
+        self.revision += 1
         if member.instance_id is not None:
             del self.static_ids[member.instance_id]
         if member.join_waiter is not None:
@@ -150,6 +154,7 @@ class Members:
 
     def rename(self, member: Member, member_id: str) -> None:
         """Give a static member a new id; place in the order, leadership and assignment stay."""
+        self.revision += 1
         old = member.member_id
         member.member_id = member_id
         self.by_id = {other.member_id: other for other in self.by_id.values()}

@@ -19,6 +19,7 @@ from odradek.broker.coordinator.group import records
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.gathering import Lookups
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
+from odradek.broker.coordinator.group.pulse import Heartbeats, Pulse
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
 from odradek.broker.coordinator.group.settings import GroupSettings
 from odradek.broker.coordinator.group.shard import GroupShard
@@ -49,6 +50,10 @@ class OffsetsTopic(Protocol):
         ...
 
 
+class GroupEngine(Log, Heartbeats, Protocol):
+    """What of the engine the coordinator needs."""
+
+
 class ListedGroup(NamedTuple):
     """One line of ListGroups."""
 
@@ -60,14 +65,14 @@ class ListedGroup(NamedTuple):
 class GroupCoordinator:
     """All groups this broker coordinates. Belongs to the broker's event loop."""
 
-    def __init__(self, settings: GroupSettings, log: Log, topic: OffsetsTopic, clock: Clock) -> None:
+    def __init__(self, settings: GroupSettings, engine: GroupEngine, topic: OffsetsTopic, clock: Clock) -> None:
         self._settings = settings
         self._topic = topic
         self._clock = clock
         self._partition_count = 0
         self._runtime = Runtime(
             OFFSETS_TOPIC,
-            log,
+            engine,
             records,
             clock=clock,
             make_shard=self._make_shard,
@@ -77,6 +82,7 @@ class GroupCoordinator:
         """By group: when it wakes up, and the alarm set for that."""
         self._cleanup: Alarm | None = None
         self._lookups = Lookups()
+        self._pulse = Pulse(engine, clock)
 
     # Life
 
@@ -329,6 +335,7 @@ class GroupCoordinator:
             future = cast("asyncio.Future[Joined | Synced]", waiter)
             if not future.done():  # its connection may have gone
                 future.set_result(answer)
+        self._pulse.follow(group)
         self._set_alarm(shard, group)
 
     def _set_alarm(self, shard: GroupShard, group: ClassicGroup) -> None:
@@ -345,6 +352,7 @@ class GroupCoordinator:
 
     def _wake(self, shard: GroupShard, group: ClassicGroup) -> None:
         del self._alarms[group.group_id]
+        self._pulse.listen(group)
         group.expire(self._clock.monotonic_ms())
         self._settle(shard, group)
 

@@ -4,6 +4,7 @@ pub mod api_versions;
 pub mod delete_records;
 pub mod fetch;
 pub mod fetch_session;
+pub mod heartbeat;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
