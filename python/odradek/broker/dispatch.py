@@ -137,7 +137,7 @@ class Dispatcher:
         )
         try:
             response = await handler.handle(context, message)
-            body = None if response is None else encode(response)
+            body = response if response is None or isinstance(response, bytes) else encode(response)
         except KafkaError as error:
             self._fail(context, error.error_code, str(error))
         except LogDirOfflineError as error:

@@ -57,6 +57,8 @@ def _described(cls: Any) -> _Struct:
             continue
         kind = field.metadata["kafka_type"]
         size = _TEXT if kind == "string" else _BLOB if kind in {"bytes", "records"} else _FIXED[kind]
+        if size > 0 and not is_array and steps and steps[-1][1] > 0 and not steps[-1][0]:
+            size += steps.pop()[1]  # neighbours of fixed size are skipped in one step
         steps.append((is_array, size, None, False))
     return tuple(steps), bool(cls.__flexible__), frozenset(tags)
 
@@ -80,12 +82,17 @@ class _Walk:
         for is_array, size, inner, nullable in steps:
             if is_array:
                 self._array(size, inner, flexible=flexible)
+            elif size > 0:
+                self._skip(size)
             elif inner is None:
                 self._value(size, flexible=flexible)
             elif not nullable or self._number(1) >= 0:
                 self.struct(inner)
         if flexible:
-            self._tagged_fields(tags)
+            if self._body[self._at : self._at + 1] == b"\0":
+                self._at += 1  # no tagged fields, as nearly always
+            else:
+                self._tagged_fields(tags)
 
     def _array(self, size: int, inner: _Struct | None, *, flexible: bool) -> None:
         count = self._length(4, flexible=flexible)

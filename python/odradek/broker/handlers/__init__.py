@@ -22,7 +22,7 @@ class Handler:
     versions: tuple[int, int]
     """Lowest and highest version served."""
     handle: Callable[..., Awaitable[Any]]
-    """`handle(ctx, request)` returns the response, or None when it has seen to the answer itself."""
+    """`handle(ctx, request)` returns the response, perhaps encoded, or None when it has seen to the answer itself."""
     advertised: bool
     """False for an API that Rust serves and hands over only in special cases (Metadata with auto-creation)."""
 

@@ -9,12 +9,14 @@ v9 member epoch of KIP-848 groups (which are not served yet)    v10 topics by id
 """
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.members import Identity
 from odradek.errors import ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.codec import encode, schema
 
 __all__ = ["API_KEY", "VERSIONS", "handle"]
 
@@ -22,6 +24,10 @@ API_KEY: Final = ApiKey.OFFSET_COMMIT
 VERSIONS: Final = (2, 10)
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+_MAX_KEPT_PARTITIONS: Final = 500
+"""Answers about more partitions are not kept."""
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -55,7 +61,6 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         failure = error.error_code
         if failure is ErrorCode.GROUP_ID_NOT_FOUND and version < 9:
             failure = ErrorCode.ILLEGAL_GENERATION
-    m = ctx.schema
     unknown = ErrorCode.UNKNOWN_TOPIC_ID if version >= 10 else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     def code(name: str | None, index: int) -> ErrorCode:
@@ -65,19 +70,41 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
             return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return results[name, index] if failure is None else failure
 
+    rows = tuple(
+        (
+            asked.topic_id if version >= 10 else asked.name,
+            tuple(
+                (part.partition_index, code(None if topic is None else topic.name, part.partition_index))
+                for part in asked.partitions
+            ),
+        )
+        for asked, topic in zip(request.topics, found, strict=True)
+    )
+    keep = sum(len(parts) for _, parts in rows) <= _MAX_KEPT_PARTITIONS
+    return _encoded(version, rows) if keep else _response(version, rows)
+
+
+_Rows = tuple[tuple[Any, tuple[tuple[int, ErrorCode], ...]], ...]
+"""Of each topic its name or id and, of each partition, number and error."""
+
+
+def _response(version: int, rows: _Rows) -> Any:
+    m = schema(API_KEY, version)
     return m.OffsetCommitResponse(
         topics=tuple(
             m.OffsetCommitResponseTopic(
-                name=getattr(asked, "name", None),
-                topic_id=getattr(asked, "topic_id", None),
+                name=topic,
+                topic_id=topic,
                 partitions=tuple(
-                    m.OffsetCommitResponsePartition(
-                        partition_index=part.partition_index,
-                        error_code=code(None if topic is None else topic.name, part.partition_index),
-                    )
-                    for part in asked.partitions
+                    m.OffsetCommitResponsePartition(partition_index=index, error_code=code) for index, code in parts
                 ),
             )
-            for asked, topic in zip(request.topics, found, strict=True)
+            for topic, parts in rows
         )
     )
+
+
+@lru_cache(128)
+def _encoded(version: int, rows: _Rows) -> bytes:
+    """Encode once what clients are told again and again: they commit the same partitions each time."""
+    return encode(_response(version, rows))

@@ -10,7 +10,7 @@ Source: Kafka `GroupCoordinatorService`.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, Protocol, cast
 from uuid import uuid4
 
@@ -83,6 +83,8 @@ class GroupCoordinator:
         self._cleanup: Alarm | None = None
         self._lookups = Lookups()
         self._pulse = Pulse(engine, clock)
+        self._loop: asyncio.AbstractEventLoop
+        """Set by `start`: to look it up costs a system call each time."""
 
     # Life
 
@@ -92,6 +94,7 @@ class GroupCoordinator:
         Args:
             budget_s: after this the rest is read in the background, its groups answer COORDINATOR_LOAD_IN_PROGRESS.
         """
+        self._loop = asyncio.get_running_loop()
         await self._runtime.load(range(self._partitions()), budget_s)
         self._plan_cleanup()
 
@@ -133,7 +136,7 @@ class GroupCoordinator:
             group.records.append(GroupMetadata("", 0, None, None, -1))
         if group.state is State.EMPTY:
             group.lookups = self._lookups.count(group_id, self._clock.monotonic_ms())
-        waiter: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Joined] = self._loop.create_future()
         prefix = request.client_id if request.instance_id is None else request.instance_id
         group.join(request, waiter, self._clock.monotonic_ms(), lambda: f"{prefix}-{uuid4()}")
         self._settle(shard, group)
@@ -150,7 +153,7 @@ class GroupCoordinator:
         shard, group = self._find(group_id)
         if group is None:
             return Synced(ErrorCode.UNKNOWN_MEMBER_ID)
-        waiter: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Synced] = self._loop.create_future()
         group.sync(who, protocol, assignments, waiter, self._clock.monotonic_ms())
         self._settle(shard, group)
         return await waiter
@@ -375,6 +378,7 @@ class GroupCoordinator:
             self._bury(shard, tombstones)
 
 
+@lru_cache(4_096)
 def partition_of(group_id: str, partition_count: int) -> int:
     """Return the partition of `__consumer_offsets` that holds a group, as every Kafka broker and tool computes it.
 
