@@ -151,11 +151,11 @@ class Hold:
 
     RECORDS = 10
     PAUSE_S = 0.05
+    SECONDS = 8.0
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self._growth = Growth()
         self._end: float | None = None
-        self._seconds = seconds
         self._give_up = time.perf_counter() + FIRST_S
         self._records = 0
 
@@ -167,7 +167,7 @@ class Hold:
         if self._end is None:
             if not records:
                 return now < self._give_up
-            self._end = now + self._seconds
+            self._end = now + self.SECONDS
         time.sleep(self.PAUSE_S)
         return now < self._end
 

@@ -123,7 +123,7 @@ def memory(job: Job) -> None:
     """A slow reader of a wide topic."""
     consumer = _consumer(job, **{"queued.max.messages.kbytes": job.bound >> 10})
     partitions = _partitions(consumer, job.topic)
-    hold = Hold(job.seconds)
+    hold = Hold()
     consumer.assign(partitions)
     while hold.took(len(consumer.consume(hold.RECORDS, 0.1))):
         pass

@@ -117,7 +117,7 @@ def memory(job: Job) -> None:
     """A slow reader of a wide topic, told how much it may hold."""
     with odradek.Consumer(job.address, auto_offset_reset="earliest", buffer_max_bytes=job.bound) as consumer:
         partitions = _partitions(consumer, job.topic)
-        hold = Hold(job.seconds)
+        hold = Hold()
         consumer.assign(partitions)
         while hold.took(len(consumer.poll(timeout=0.1, max_records=hold.RECORDS))):
             pass
