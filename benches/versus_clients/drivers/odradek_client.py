@@ -58,6 +58,7 @@ def send_arrow(job: Job) -> None:
         batch = consumer.poll_arrow(timeout=10, max_records=ARROW_RECORDS)
     if not batch.num_rows:
         raise SystemExit("the topic is empty")
+    producer: Any
     with odradek.Producer(job.address, **_options(job)) as producer:
         producer.partitions_for(job.topic)
         sent = 0
