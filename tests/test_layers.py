@@ -15,7 +15,7 @@ def importers_of_native() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
-            if "_native" in names or any("_native" in part for part in [module, *names]):
+            if any("_native" in part.split(".") for part in [module, *names]):
                 found.add(path.relative_to(PACKAGE).as_posix())
     return found
 

@@ -62,7 +62,7 @@ def test_a_response_cut_short_is_the_peers_fault(body: bytes) -> None:
 
 
 def test_a_count_of_billions_costs_nothing() -> None:
-    with pytest.raises(RemoteProtocolError, match="too many|more than|missing"):
+    with pytest.raises(RemoteProtocolError, match=r"more than|missing"):
         decode_answer(ApiKey.DELETE_GROUPS, 1, struct.pack(">ii", 0, 2**31 - 1))
 
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from odradek.client.loop_thread import LoopThread
-from odradek.errors import ClosedError, ForkedError, InternalError, TimeoutError
+from odradek.errors import ClosedError, ForkedError, InternalError, TimeoutError  # noqa: A004
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_results_and_errors_come_back(thread: LoopThread) -> None:
 
 def test_a_call_out_of_time_is_cancelled(thread: LoopThread) -> None:
     started, ended = threading.Event(), threading.Event()
-    with pytest.raises(TimeoutError, match="0.05 s"):
+    with pytest.raises(TimeoutError, match=r"0\.05 s"):
         thread.run(forever(started, ended), 0.05)
     assert ended.wait(20)
 

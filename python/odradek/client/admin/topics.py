@@ -280,7 +280,7 @@ def by_topic(places: Iterable[TopicPartition]) -> dict[str, list[int]]:
 
 def _several(things: Any, single: type) -> list[Any]:
     """Return one or several things as a list, each once."""
-    return list(dict.fromkeys([things])) if isinstance(things, str | single) else _unique(things)
+    return [things] if isinstance(things, str | single) else _unique(things)
 
 
 def _unique(things: Iterable[Any]) -> list[Any]:
