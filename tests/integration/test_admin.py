@@ -144,7 +144,11 @@ def test_synonyms_and_documentation_come_when_asked_for(admin: odradek.Admin, un
     assert (plain.synonyms, plain.documentation) == ((), None)
     full = admin.describe_configs(topic, names=["retention.ms"], include_synonyms=True, include_documentation=True)
     entry = full[topic]["retention.ms"]
-    assert [entry.synonyms[0].name, entry.synonyms[0].value, entry.synonyms[0].source] == ["retention.ms", "5000", "topic"]
+    assert [entry.synonyms[0].name, entry.synonyms[0].value, entry.synonyms[0].source] == [
+        "retention.ms",
+        "5000",
+        "topic",
+    ]
     assert entry.documentation
 
 

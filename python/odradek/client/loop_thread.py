@@ -89,6 +89,12 @@ class LoopThread:
         if threading.current_thread() is not self._thread:
             self._thread.join(_CLOSE_SECONDS)
 
+    def abandon(self) -> None:
+        """Close without waiting, for `__del__`: what is under way is cancelled a moment later."""
+        if not self._closed and not self.forked:
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:

@@ -91,7 +91,10 @@ class Admin:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_thread", None) is not None:
+        thread = getattr(self, "_thread", None)
+        if thread is not None:
+            self._twin._closed = True  # noqa: SLF001  one warning is enough
+            thread.abandon()
             warnings.warn(f"{self!r} was never closed; use `with`", ResourceWarning, source=self, stacklevel=2)
 
     def _run(self, call: Callable[[aio.Admin], Coroutine[Any, Any, T]]) -> T:
