@@ -5,7 +5,8 @@
         RetriableError      mix-in: the same request may succeed later
         FatalError          mix-in: it won't
       ClientError           TimeoutError, NoBrokersAvailableError, BufferFullError, SerializationError, CommitFailedError,
-                            MaxPollExceededError, NoOffsetForPartitionError, RecordTooLargeError, ClosedError, ForkedError,
+                            CorruptRecordError, MaxPollExceededError, NoOffsetForPartitionError, RecordTooLargeError,
+                            ClosedError, ForkedError,
                             DisconnectedError (also RetriableError)
       ProtocolError         LocalProtocolError (we built it wrong), RemoteProtocolError (the peer did)
       StorageError          CorruptBatchError, LogDirOfflineError, DataDirLockedError
@@ -412,6 +413,23 @@ class SerializationError(ClientError):
         self.offset = offset
 
 
+class CorruptRecordError(ClientError):
+    """A fetched record batch fails its checksum, can't be decompressed or contradicts itself; the other partitions go on.
+
+    Attributes:
+        topic: of the batch.
+        partition: of the batch.
+        offset: the consumer's position, which it can't get past by itself.
+        next_offset: first offset behind the batch; `consumer.seek(TopicPartition(topic, partition), next_offset)` skips it.
+            A seek to any other offset inside the batch behind `offset` goes there too.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    next_offset: int
+
+
 class CommitFailedError(ClientError):
     """The offsets were not committed: the group has given the partitions to another member meanwhile."""
 
@@ -422,6 +440,9 @@ class MaxPollExceededError(ClientError):
 
 class NoOffsetForPartitionError(ClientError):
     """There is no committed offset and `auto_offset_reset` is `none`."""
+
+    topic: str
+    partition: int
 
 
 class ClosedError(ClientError):

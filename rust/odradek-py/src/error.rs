@@ -1,6 +1,7 @@
 //! The only map from core errors to Python exceptions. The classes live in `odradek/errors.py`.
 
 use odradek_core::client::ClientError as CoreClientError;
+use odradek_core::client::consumer::FetchError;
 use odradek_core::compress::{CompressError, DecompressError};
 use odradek_core::engine::error::EngineError;
 use odradek_core::log::error::LogError;
@@ -17,6 +18,7 @@ mod classes {
     import_exception!(odradek.errors, ClosedError);
     import_exception!(odradek.errors, ConfigError);
     import_exception!(odradek.errors, CorruptBatchError);
+    import_exception!(odradek.errors, CorruptRecordError);
     import_exception!(odradek.errors, DataDirLockedError);
     import_exception!(odradek.errors, DisconnectedError);
     import_exception!(odradek.errors, ForkedError);
@@ -24,6 +26,7 @@ mod classes {
     import_exception!(odradek.errors, KafkaError);
     import_exception!(odradek.errors, LogDirOfflineError);
     import_exception!(odradek.errors, NoBrokersAvailableError);
+    import_exception!(odradek.errors, NoOffsetForPartitionError);
     import_exception!(odradek.errors, NotLeaderOrFollowerError);
     import_exception!(odradek.errors, OffsetOutOfRangeError);
     import_exception!(odradek.errors, RecordTooLargeError);
@@ -34,10 +37,10 @@ mod classes {
 }
 
 use classes::{
-    BufferFullError, ClientError, ClosedError, ConfigError, CorruptBatchError, DataDirLockedError, DisconnectedError,
-    ForkedError, InternalError, KafkaError, LogDirOfflineError, NoBrokersAvailableError, NotLeaderOrFollowerError,
-    OffsetOutOfRangeError, RecordTooLargeError, RemoteProtocolError, StorageError, TimeoutError,
-    UnsupportedVersionError,
+    BufferFullError, ClientError, ClosedError, ConfigError, CorruptBatchError, CorruptRecordError, DataDirLockedError,
+    DisconnectedError, ForkedError, InternalError, KafkaError, LogDirOfflineError, NoBrokersAvailableError,
+    NoOffsetForPartitionError, NotLeaderOrFollowerError, OffsetOutOfRangeError, RecordTooLargeError,
+    RemoteProtocolError, StorageError, TimeoutError, UnsupportedVersionError,
 };
 
 /// The exception of a log's error.
@@ -117,4 +120,36 @@ pub fn from_code(code: i16, text: String) -> PyErr {
         let made = py.get_type::<KafkaError>().call_method1("of", (code, text));
         made.map_or_else(|error| error, PyErr::from_value)
     })
+}
+
+/// The exception of a bug of ours.
+pub fn internal(text: String) -> PyErr {
+    InternalError::new_err(text)
+}
+
+/// The exception of a partition's error; it carries `topic`, `partition` and `offset`.
+pub fn from_fetch(py: Python<'_>, error: &FetchError) -> PyErr {
+    let text = error.to_string();
+    let mut made = match error {
+        FetchError::Client(error) => return from_client(error.clone()),
+        FetchError::Corrupt { next_offset, .. } => {
+            with_attribute(py, CorruptRecordError::new_err(text), "next_offset", *next_offset)
+        }
+        FetchError::OutOfRange { .. } => Ok(OffsetOutOfRangeError::new_err(text)),
+        FetchError::NoOffset { .. } => Ok(NoOffsetForPartitionError::new_err(text)),
+        FetchError::Broker { code, .. } => Ok(from_code(*code, text)),
+        _ => Ok(InternalError::new_err(text)),
+    };
+    if let Some((name, offset)) = error.place() {
+        made = made
+            .and_then(|error| with_attribute(py, error, "topic", &*name.topic))
+            .and_then(|error| with_attribute(py, error, "partition", name.partition))
+            .and_then(|error| with_attribute(py, error, "offset", offset));
+    }
+    made.unwrap_or_else(|failed| failed)
+}
+
+fn with_attribute<'py>(py: Python<'py>, error: PyErr, name: &str, value: impl IntoPyObject<'py>) -> PyResult<PyErr> {
+    error.value(py).setattr(name, value)?;
+    Ok(error)
 }

@@ -1,8 +1,11 @@
 //! The `odradek._native` module: registers what the other files define, nothing else.
 
+mod arrow_batch;
 mod buffer;
 mod cluster;
 mod compress;
+mod consumer;
+mod consumer_record;
 mod engine;
 mod error;
 mod index;
@@ -29,5 +32,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     record::register(module)?;
     engine::register(module)?;
     cluster::register(module)?;
-    producer::register(module)
+    producer::register(module)?;
+    consumer::register(module)
 }

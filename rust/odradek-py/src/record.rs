@@ -91,7 +91,8 @@ fn described(names: &[&str], values: &Bound<'_, PyTuple>) -> PyResult<String> {
     Ok(parts?.join(", "))
 }
 
-fn headers_out<'py>(py: Python<'py>, headers: Headers<'_>) -> PyResult<Bound<'py, PyTuple>> {
+/// Headers as Python sees them: (name, value) pairs; a name that is not UTF-8 is shown with replacement characters.
+pub fn headers_out<'py>(py: Python<'py>, headers: Headers<'_>) -> PyResult<Bound<'py, PyTuple>> {
     if headers.len() == 0 {
         return Ok(PyTuple::empty(py));
     }

@@ -111,6 +111,7 @@ impl Shared {
 }
 
 /// What a wait for records came to.
+#[allow(clippy::large_enum_variant)] // made once a poll and taken apart at once
 pub enum Next {
     /// Records or an error.
     Chunk(Chunk),
