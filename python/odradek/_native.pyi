@@ -6,12 +6,15 @@ from typing import Any, Self, final
 from odradek.types import RecordMetadata
 
 __all__ = [
+    "ArrowBatch",
     "AsyncDeliveryFuture",
     "ClusterClient",
+    "ConsumerRecord",
     "ControlRequest",
     "DeliveryFuture",
     "Dispatcher",
     "Engine",
+    "Fetcher",
     "ManyFuture",
     "NativeProducer",
     "Record",
@@ -517,3 +520,157 @@ class NativeProducer:
         """Make the calls that are due; on the loop's thread."""
     def _max_block(self) -> float:
         """Return `max.block.ms` in seconds."""
+
+class ConsumerRecord:
+    """One record as `Fetcher.poll` returns it. Immutable, hashable, can be pickled.
+
+    Key and value are bytes objects of their own: a record that is kept keeps nothing else in memory.
+    """
+
+    def __new__(
+        cls,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp_ms: int = -1,
+        timestamp_type: str = "CreateTime",
+        key: bytes | None = None,
+        value: bytes | None = None,
+        headers: tuple[tuple[str, bytes | None], ...] | None = None,
+        leader_epoch: int = -1,
+    ) -> Self: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp_ms(self) -> int: ...
+    @property
+    def timestamp_type(self) -> str:
+        """`CreateTime`: the producer's clock; `LogAppendTime`: the broker's."""
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> tuple[tuple[str, bytes | None], ...]:
+        """(name, value) pairs in their order; read from the record's bytes at each access."""
+    @property
+    def leader_epoch(self) -> int:
+        """Epoch of the leader that appended the record; -1 = not known."""
+    @property
+    def key_size(self) -> int:
+        """Bytes of the key, -1 for null."""
+    @property
+    def value_size(self) -> int:
+        """Bytes of the value, -1 for null."""
+    def __getnewargs__(
+        self,
+    ) -> tuple[str, int, int, int, str, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...], int]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class ArrowBatch:
+    """Records as columns; read without a copy by whatever takes the Arrow PyCapsule interface (pyarrow, polars, duckdb).
+
+    Columns: topic dictionary<int32, string>, partition int32, offset int64, timestamp timestamp[ms, UTC], key binary and
+    value binary (nullable), headers list<struct<key: string, value: binary>>. The memory lives as long as any reader of it.
+    """
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def num_columns(self) -> int: ...
+    @property
+    def column_names(self) -> list[str]: ...
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns' buffers."""
+    def __len__(self) -> int: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class Fetcher:
+    """Reads assigned partitions ahead of its polls, within a bound of memory, and keeps their positions. Thread-safe.
+
+    A position is the offset of the next record that `poll` will return. Besides offsets there are four numbers for where
+    to begin: -1 wait for `set_position`, -2 the log's end, -3 the log's start, -4 as `auto.offset.reset` says.
+
+    Each poll finishes one partition's part of a broker's answer before it begins the next; brokers rotate over partitions.
+    Order within a partition is the log's. Lost leaders, restarted brokers and missing topics are waited for. Methods other
+    than the polls never block.
+    """
+
+    def __new__(cls, client: ClusterClient, settings: Mapping[str, str]) -> Self:
+        """Share a client's connections and thread.
+
+        Args:
+            client: the transport; closing it ends the fetcher's work.
+            settings: Kafka's dotted names to text: `fetch.*`, `max.partition.fetch.bytes`, `check.crcs`, `isolation.level`,
+                `auto.offset.reset`, and our `buffer.max.bytes`: bound of all that is asked for or fetched and not yet
+                polled, decompressed where it is; one batch that is larger still comes. Other names are ignored.
+
+        Raises:
+            ConfigError: a value that can't be used. ForkedError.
+        """
+    def assign(self, partitions: Sequence[tuple[str, int, int]]) -> None:
+        """Make (topic, partition, position) the assignment. Partitions that stay keep position, buffer and pause.
+
+        Raises:
+            ClosedError, ForkedError.
+        """
+    def set_position(self, topic: str, partition: int, offset: int, leader_epoch: int = -1) -> None:
+        """Move a partition; what is buffered of it is dropped at once.
+
+        Raises:
+            ValueError: it isn't assigned. ClosedError, ForkedError.
+        """
+    def position(self, topic: str, partition: int) -> int:
+        """Return the position; -1 = not known yet.
+
+        Raises:
+            ValueError: it isn't assigned. ClosedError, ForkedError.
+        """
+    def positions(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return (position, leader epoch of the record before it or -1) of each partition that has one: what to commit."""
+    def pause(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Neither fetch nor return these. What is buffered of them stays unless others need the room.
+
+        Raises:
+            ValueError: one isn't assigned; none is paused then. ClosedError, ForkedError.
+        """
+    def resume(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Undo `pause`. Raises as it does."""
+    def paused(self) -> list[tuple[str, int]]:
+        """Return the paused partitions."""
+    def poll(self, timeout_ms: int, max_records: int) -> list[ConsumerRecord]:
+        """Return at most so many records, at once if there are some; [] when time is over or `wakeup` was called.
+
+        Waits without the GIL and looks for signals at least every 50 ms. The error of a partition is raised after all
+        records before it, while the others go on; while it stays it is raised again at ever longer intervals (from
+        `retry.backoff.max.ms` to 30 s), until the partition is moved. Such errors have `topic`, `partition`, `offset`.
+
+        Raises:
+            CorruptRecordError: a batch can't be read; `next_offset` is behind it.
+            OffsetOutOfRangeError, NoOffsetForPartitionError: and `auto.offset.reset` is `none`.
+            KafkaError: the broker refuses the partition (authorization, say); the class is its code's.
+            NoBrokersAvailableError: no server has answered ever since the start. UnsupportedVersionError.
+            ClosedError, ForkedError.
+        """
+    def poll_arrow(self, timeout_ms: int, max_records: int) -> ArrowBatch:
+        """Return records as columns, made without the GIL and without an object a record. Waits and raises as `poll`."""
+    def wakeup(self) -> None:
+        """Make the poll that waits, or else the next one, return nothing."""
+    def ready_fd(self) -> int:
+        """Return an eventfd that is readable while a poll would return or raise at once. It is this object's own."""
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Return how far each partition's readable end is ahead of the position, as of the last answer; known ones only."""
+    def metrics(self) -> dict[str, float]:
+        """Return figures by name: times in ms, sizes in bytes, totals since the start."""
+    def close(self) -> None:
+        """Stop fetching; every waiting poll raises ClosedError. Idempotent."""

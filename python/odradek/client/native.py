@@ -7,15 +7,28 @@ thread.
 import os
 
 from odradek._native import (
+    ArrowBatch,
     AsyncDeliveryFuture,
     ClusterClient,
+    ConsumerRecord,
     DeliveryFuture,
     Dispatcher,
+    Fetcher,
     ManyFuture,
     NativeProducer,
     note_fork,
 )
 
-__all__ = ["AsyncDeliveryFuture", "ClusterClient", "DeliveryFuture", "Dispatcher", "ManyFuture", "NativeProducer"]
+__all__ = [
+    "ArrowBatch",
+    "AsyncDeliveryFuture",
+    "ClusterClient",
+    "ConsumerRecord",
+    "DeliveryFuture",
+    "Dispatcher",
+    "Fetcher",
+    "ManyFuture",
+    "NativeProducer",
+]
 
 os.register_at_fork(after_in_child=note_fork)

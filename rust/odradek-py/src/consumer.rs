@@ -87,7 +87,10 @@ impl PyFetcher {
         self.fetcher.assign(&wanted).map_err(from_client)
     }
 
-    #[pyo3(signature = (topic, partition, offset, leader_epoch=-1))]
+    #[pyo3(
+        signature = (topic, partition, offset, leader_epoch=-1),
+        text_signature = "($self, topic, partition, offset, leader_epoch=-1)"
+    )]
     fn set_position(&self, topic: String, partition: i32, offset: i64, leader_epoch: i32) -> PyResult<()> {
         let name = name((topic, partition));
         let assigned = self.fetcher.set_position(&name, offset, leader_epoch).map_err(from_client)?;

@@ -51,7 +51,13 @@ fn size(py: Python<'_>, bytes: Option<&Py<PyBytes>>) -> isize {
 #[pymethods]
 impl PyConsumerRecord {
     #[new]
-    #[pyo3(signature = (topic, partition, offset, timestamp_ms=-1, timestamp_type="CreateTime", key=None, value=None, headers=None, leader_epoch=-1))]
+    #[pyo3(
+        signature = (
+            topic, partition, offset, timestamp_ms=-1, timestamp_type=CREATE_TIME, key=None, value=None, headers=None,
+            leader_epoch=-1
+        ),
+        text_signature = "(topic, partition, offset, timestamp_ms=-1, timestamp_type='CreateTime', key=None, value=None, headers=None, leader_epoch=-1)"
+    )]
     #[allow(clippy::too_many_arguments)] // they are the record's fields, by keyword
     fn new(
         topic: Py<PyString>,
