@@ -521,6 +521,7 @@ class NativeProducer:
     def _max_block(self) -> float:
         """Return `max.block.ms` in seconds."""
 
+@final
 class ConsumerRecord:
     """One record as `Fetcher.poll` returns it. Immutable, hashable, can be pickled.
 
