@@ -440,7 +440,8 @@ impl NativeProducer {
     }
 
     fn _stop_taking(&self) -> bool {
-        self.opened.get().is_some_and(|opened| opened.producer.stop_taking())
+        let takes = |opened: &Opened| opened.producer.shared().check_fork().is_ok() && opened.producer.stop_taking();
+        self.opened.get().is_some_and(takes)
     }
 
     fn _shut(&self, py: Python<'_>) {

@@ -41,6 +41,7 @@ class Producer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native = NativeProducer()
         open_native(self._native, options, on_delivery)
+        self._finding: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._max_block = self._native._max_block()
         self._try_send = self._native._try_send
 
@@ -136,9 +137,7 @@ class Producer:
     async def partitions_for(self, topic: str) -> list[int]:
         """Return the topic's partitions."""
         self._attach()
-        waiting = self._running().create_future()
-        self._native._when_topic(topic, 0, self._max_block, waiting)
-        await waiting
+        await self._found(topic, 0, self._max_block)
         return self._native.partitions_for(topic, 0.0)
 
     def metrics(self) -> dict[str, float]:
@@ -179,14 +178,28 @@ class Producer:
         self._native._shut()
         self._native._dispatch()
 
+    async def _found(self, topic: str, partitions: int, timeout: float) -> None:
+        """Wait until the topic is known; those who want the same wait together, so that they go on in their order."""
+        key = (topic, partitions)
+        waiting = self._finding.get(key)
+        if waiting is None:
+            waiting = self._finding[key] = self._running().create_future()
+            waiting.add_done_callback(lambda done: self._forget(key, done))
+            self._native._when_topic(topic, partitions, timeout, waiting)
+        await asyncio.shield(waiting)
+
+    def _forget(self, key: tuple[str, int], done: asyncio.Future[None]) -> None:
+        del self._finding[key]
+        if not done.cancelled():
+            done.exception()  # whoever waited may be gone; that is no reason for a warning
+
     async def _wait_for(self, topic: str, lacks: int, deadline: float) -> None:
         """Wait for room (`lacks` bytes) or for the topic (with -`lacks` partitions)."""
         loop = self._running()
-        waiting = loop.create_future()
         if lacks <= 0:
-            self._native._when_topic(topic, -lacks, max(0.0, deadline - loop.time()), waiting)
-            await waiting
+            await self._found(topic, -lacks, max(0.0, deadline - loop.time()))
             return
+        waiting = loop.create_future()
         self._native._when_room(lacks, waiting)
         try:
             async with asyncio.timeout_at(deadline):

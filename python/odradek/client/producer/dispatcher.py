@@ -7,17 +7,28 @@ It keeps nothing of the producer alive but its completions, and ends when the pr
 import logging
 import select
 import threading
+from typing import Final
 
 from odradek.client.native import Dispatcher
 
-__all__ = ["log_failure", "start"]
+__all__ = ["join_all", "log_failure", "start"]
 
+_EXIT_SECONDS: Final = 5.0
+_threads: set[threading.Thread] = set()
 _log = logging.getLogger("odradek.client.producer")
 
 
 def start(dispatcher: Dispatcher, fd: int) -> None:
     """Start the thread of a producer. Called by Rust, once."""
-    threading.Thread(target=_run, args=(dispatcher, fd), name="odradek-delivery", daemon=True).start()
+    thread = threading.Thread(target=_run, args=(dispatcher, fd), name="odradek-delivery", daemon=True)
+    _threads.add(thread)
+    thread.start()
+
+
+def join_all() -> None:
+    """Wait for the threads of producers that have been closed: at exit, for a thread must not outlive the interpreter."""
+    for thread in list(_threads):
+        thread.join(_EXIT_SECONDS)
 
 
 def _run(dispatcher: Dispatcher, fd: int) -> None:
@@ -25,6 +36,7 @@ def _run(dispatcher: Dispatcher, fd: int) -> None:
     poll.register(fd, select.POLLIN)
     while dispatcher.dispatch():
         poll.poll()
+    _threads.discard(threading.current_thread())
 
 
 def log_failure(error: BaseException) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from odradek.client.native import NativeProducer
+from odradek.client.producer import dispatcher
 from odradek.client.serializers import serializer
 from odradek.config.client import ClientOptions
 from odradek.errors import ConfigError
@@ -42,6 +43,7 @@ def _close_all() -> None:
     # Threads that would call back into an interpreter that is going away are stopped while they still can be.
     for native in list(_open):
         native._shut()
+    dispatcher.join_all()
 
 
 atexit.register(_close_all)

@@ -458,3 +458,120 @@ impl Topic {
         self.turn.fetch_add(1, Ordering::Relaxed) % count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::partitioner::Dice;
+    use super::super::test_support::{accumulator, put, queue, record};
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_batch_lingers_until_it_is_full_or_hurried_or_flushed() {
+        let batches = accumulator(1_000, 100_000, LONG);
+        let [full, hurried, flushed] = [0, 1, 2].map(|index| queue(&batches, "t", index));
+        let now = Instant::now();
+        for queue in [&full, &hurried, &flushed] {
+            let placed = put(&batches, queue, b"x").expect("room");
+            assert!(matches!(batches.look(queue, now, false), Look::Lingers(until) if until > now));
+            assert!(!placed.crossed);
+        }
+        let crossed = put(&batches, &full, &[0; 950]).expect("room");
+        assert!(crossed.crossed);
+        assert_eq!(batches.look(&full, now, false), Look::Ready);
+        assert!(matches!(batches.look(&hurried, now, false), Look::Lingers(_)));
+        let state = Arc::clone(&put(&batches, &hurried, b"y").expect("room").state);
+        batches.hurry(&state);
+        assert_eq!(batches.look(&hurried, now, false), Look::Ready);
+        assert!(matches!(batches.look(&flushed, now, false), Look::Lingers(_)));
+        assert_eq!(batches.flush(), 3);
+        assert_eq!(batches.look(&flushed, now, false), Look::Ready);
+        assert_eq!(batches.look(&flushed, now + LONG, false), Look::Ready);
+    }
+
+    #[test]
+    fn a_batch_that_nobody_fetches_grows_and_then_waits_closed_before_the_next() {
+        let batches = accumulator(1_000, 1_000_000, LONG);
+        let queue = queue(&batches, "t", 0);
+        for _ in 0..400 {
+            put(&batches, &queue, &[7; 90]).expect("room");
+        }
+        let mut sizes = Vec::new();
+        while let (Some(batch), _) = batches.take(&queue, Instant::now(), true) {
+            sizes.push((batch.size(), batch.count()));
+        }
+        assert_eq!(sizes.iter().map(|(_, count)| count).sum::<i32>(), 400);
+        assert_eq!(sizes.len(), 3, "{sizes:?}");
+        assert!(sizes[0].0 > 15_000 && sizes[0].0 <= 1_000 * GROWTH, "{sizes:?}");
+        assert_eq!(batches.pool.available(), 1_000_000, "nothing is held once the batches are gone");
+    }
+
+    #[test]
+    fn growth_stops_where_the_broker_found_a_batch_too_large() {
+        let batches = accumulator(1_000, 1_000_000, LONG);
+        let queue = queue(&batches, "t", 0);
+        batches.stop_growth(&queue);
+        for _ in 0..40 {
+            put(&batches, &queue, &[7; 90]).expect("room");
+        }
+        let (batch, _) = batches.take(&queue, Instant::now(), false);
+        assert!(batch.expect("a batch").size() <= 1_000);
+    }
+
+    #[test]
+    fn without_room_nothing_is_taken_and_nothing_is_lost() {
+        let batches = accumulator(1_000, 1_500, LONG);
+        let [first, second] = [0, 1].map(|index| queue(&batches, "t", index));
+        put(&batches, &first, b"in").expect("room");
+        assert!(put(&batches, &second, b"out").is_none());
+        assert_eq!(batches.look(&second, Instant::now(), true), Look::Empty);
+        drop(batches.take(&first, Instant::now(), true));
+        put(&batches, &second, b"in").expect("room again");
+    }
+
+    #[test]
+    fn the_sender_is_told_once_for_an_opened_batch_and_once_for_a_full_one() {
+        let batches = accumulator(1_000, 100_000, LONG);
+        let queue = queue(&batches, "t", 0);
+        let told = || batches.signal.take().0.len();
+        put(&batches, &queue, b"x");
+        put(&batches, &queue, b"x");
+        assert_eq!(told(), 1);
+        batches.look(&queue, Instant::now(), false);
+        put(&batches, &queue, b"x");
+        assert_eq!(told(), 0);
+        put(&batches, &queue, &[0; 950]);
+        put(&batches, &queue, b"x");
+        assert_eq!(told(), 1);
+    }
+
+    #[test]
+    fn keyless_records_go_to_another_partition_with_a_leader() {
+        let batches = accumulator(1_000, 100_000, LONG);
+        let queues: Vec<_> = (0..3).map(|index| queue(&batches, "t", index)).collect();
+        queues[1].available.store(false, Ordering::Relaxed);
+        let topic = Topic::new(Arc::from("t"), queues, 0);
+        let dice = Dice::new(1);
+        for _ in 0..50 {
+            let from = topic.sticky();
+            let to = topic.unstick(from, &dice);
+            assert_ne!((to, to), (from, 1));
+        }
+        assert_eq!((0..4).map(|_| topic.next_in_turn()).collect::<Vec<_>>(), [0, 2, 0, 2]);
+    }
+
+    #[test]
+    fn the_bound_of_a_record_is_never_below_what_it_takes() {
+        let batches = accumulator(10, 10_000_000, LONG);
+        let queue = queue(&batches, "t", 0);
+        for length in [0, 1, 63, 64, 8_191, 8_192, 100_000] {
+            let value = vec![1; length];
+            let header = [Header { key: b"name", value: Some(&value) }];
+            let record = NewRecord { key: Some(&value), headers: &header, ..record(&value) };
+            batches.append(&queue, &record, &mut None, false).expect("a record");
+            let (batch, _) = batches.take(&queue, Instant::now(), true);
+            assert!(batch.expect("a batch").size() <= HEADER_BYTES + record.size_bound());
+        }
+    }
+}

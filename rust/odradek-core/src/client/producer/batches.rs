@@ -180,3 +180,87 @@ pub fn advance(base: i32, count: i32) -> i32 {
     let after = i64::from(base) + i64::from(count);
     (after % (i64::from(i32::MAX) + 1)) as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_support::{accumulator, put, queue};
+    use super::*;
+    use crate::record::batch::check_crc;
+    use crate::record::reader::payload;
+
+    fn batch(values: &[&[u8]]) -> (Batch, Arc<BufferPool>) {
+        let batches = accumulator(100_000, 1_000_000, Duration::ZERO);
+        let queue = queue(&batches, "t", 0);
+        for value in values {
+            put(&batches, &queue, value).expect("room");
+        }
+        let (batch, _) = batches.take(&queue, Instant::now(), true);
+        (batch.expect("a batch"), Arc::clone(&batches.pool))
+    }
+
+    fn values(batch: &Batch) -> (BatchHeader, Vec<Vec<u8>>) {
+        let (header, records) = batch.seal().expect("seals");
+        let bytes = [&header[..], &records[..]].concat();
+        let (header, whole, rest) = BatchHeader::split_first(&bytes).expect("a batch");
+        assert!(rest.is_empty());
+        check_crc(&header, whole).expect("its checksum");
+        let mut scratch = Vec::new();
+        let plain = payload(&header, whole, 1 << 20, &mut scratch).expect("records");
+        let read = Records::new(plain, header.record_count).expect("records");
+        (header, read.map(|record| record.expect("a record").value.unwrap_or_default().to_vec()).collect())
+    }
+
+    #[test]
+    fn every_codec_keeps_the_records_and_holds_only_the_room_of_its_bytes() {
+        for codec in Compression::ALL {
+            let value = vec![b'a'; 5_000];
+            let (mut batch, pool) = batch(&[b"first", &value, b"last"]);
+            batch.pack(codec, None).expect("packs");
+            batch.pack(codec, None).expect("packs once only");
+            let (header, read) = values(&batch);
+            assert_eq!(read, [b"first".to_vec(), value, b"last".to_vec()], "{}", codec.name());
+            assert_eq!(header.codec(), codec.id());
+            assert_eq!((header.producer_id, header.base_sequence), (-1, -1));
+            if codec != Compression::None {
+                assert!(pool.available() > 1_000_000 - 5_000, "{}", codec.name());
+            }
+            drop(batch);
+            assert_eq!(pool.available(), 1_000_000);
+        }
+    }
+
+    #[test]
+    fn a_new_sequence_needs_no_new_records() {
+        let (mut batch, _) = batch(&[b"a", b"b"]);
+        batch.pack(Compression::None, None).expect("packs");
+        for (epoch, sequence) in [(0, 7), (1, 0)] {
+            batch.sequence = Some((Identity { id: 42, epoch }, sequence));
+            let (header, read) = values(&batch);
+            assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (42, epoch, sequence));
+            assert_eq!(read.len(), 2);
+        }
+    }
+
+    #[test]
+    fn halves_carry_the_records_their_sequences_and_their_order() {
+        for codec in [Compression::None, Compression::Lz4] {
+            let (mut whole, pool) = batch(&[b"a", b"b", b"c", b"d", b"e"]);
+            whole.pack(codec, None).expect("packs");
+            whole.sequence = Some((Identity { id: 1, epoch: 0 }, i32::MAX - 1));
+            let [first, second] = whole.split(None, &pool).expect("splits");
+            assert_eq!(values(&first).1, [b"a", b"b", b"c"]);
+            assert_eq!(values(&second).1, [b"d", b"e"]);
+            assert_eq!(second.sequence, Some((Identity { id: 1, epoch: 0 }, 1)), "after the largest comes 0");
+            assert!(first.order < second.order);
+        }
+    }
+
+    #[test]
+    fn sequences_begin_again_after_the_largest() {
+        assert_eq!(advance(i32::MAX, 1), 0);
+        assert_eq!(advance(i32::MAX - 1, 1), i32::MAX);
+        assert_eq!(advance(0, 5), 5);
+    }
+}

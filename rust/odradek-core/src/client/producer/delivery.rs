@@ -291,3 +291,55 @@ impl Outstanding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_support::{accumulator, put, queue};
+    use super::*;
+
+    fn written(base_offset: i64) -> Outcome {
+        Outcome::Written { base_offset, append_time_ms: None }
+    }
+
+    #[test]
+    fn a_split_batch_is_done_when_its_parts_are_and_each_record_finds_its_own() {
+        let batches = accumulator(1_000, 10_000, Duration::ZERO);
+        let queue = queue(&batches, "t", 0);
+        let state = put(&batches, &queue, b"x").expect("room").state;
+        let completions = Completions::new().expect("a descriptor");
+        assert!(state.watch(|watcher| *watcher = Some(Box::new("me"))));
+        let parts = BatchState::parts(&state, &[3, 2]);
+        let inner = BatchState::parts(&parts[1], &[1, 1]);
+        assert!(!parts[0].complete(written(100), &completions));
+        assert!(!inner[0].complete(written(200), &completions));
+        assert!(!state.is_done() && completions.take().is_empty());
+        assert!(inner[1].complete(Outcome::Failed(ClientError::Closed), &completions));
+        assert!(state.is_done());
+        assert_eq!(completions.take().len(), 1);
+        let offset = |index| state.record(index).expect("known").map(|delivered| delivered.offset).ok();
+        assert_eq!((0..5).map(offset).collect::<Vec<_>>(), [Some(100), Some(101), Some(102), Some(200), None]);
+        assert!(!state.watch(|_| panic!("it is done")));
+    }
+
+    #[test]
+    fn flushing_waits_for_what_was_opened_before_and_for_nothing_else() {
+        let batches = accumulator(1_000, 100_000, Duration::ZERO);
+        let [first, second] = [0, 1].map(|index| queue(&batches, "t", index));
+        let old = put(&batches, &first, b"x").expect("room").state;
+        let mark = batches.flush();
+        let new = put(&batches, &second, b"x").expect("room").state;
+        let told = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&told);
+        let on_flushed = move || count.store(1, Ordering::Relaxed);
+        batches.outstanding.when_flushed(mark, Box::new(on_flushed));
+        let soon = Instant::now();
+        assert!(!batches.outstanding.wait_until(mark, soon));
+        assert_eq!((batches.outstanding.records_before(mark), told.load(Ordering::Relaxed)), (1, 0));
+        batches.outstanding.close(old.serial);
+        assert!(batches.outstanding.wait_until(mark, soon));
+        assert_eq!((batches.outstanding.count(), told.load(Ordering::Relaxed)), (1, 1));
+        batches.outstanding.close(new.serial);
+    }
+}

@@ -132,3 +132,111 @@ impl Lane {
         self.resend.drain(..).chain(self.staged.take()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::accumulator::Accumulator;
+    use super::super::test_support::{accumulator, put, queue};
+    use super::*;
+
+    const FIRST: Identity = Identity { id: 9, epoch: 0 };
+    const SECOND: Identity = Identity { id: 9, epoch: 1 };
+
+    struct World {
+        batches: Accumulator,
+        lane: Lane,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let batches = accumulator(1_000, 1_000_000, Duration::ZERO);
+            let lane = Lane::new(queue(&batches, "t", 0));
+            Self { batches, lane }
+        }
+
+        /// A batch of `count` records, sent.
+        fn sent(&mut self, count: usize) -> Batch {
+            for _ in 0..count {
+                put(&self.batches, &self.lane.queue, b"x").expect("room");
+            }
+            let (batch, _) = self.batches.take(&self.lane.queue, Instant::now(), true);
+            let mut batch = batch.expect("a batch");
+            self.lane.stamp(&mut batch, FIRST);
+            self.lane.on_wire.push(batch.order);
+            batch
+        }
+    }
+
+    fn sequences(lane: &Lane) -> Vec<(i16, i32)> {
+        lane.resend.iter().filter_map(|batch| batch.sequence.map(|(id, base)| (id.epoch, base))).collect()
+    }
+
+    #[test]
+    fn failed_batches_go_again_in_their_order_with_their_sequences_one_at_a_time() {
+        let mut world = World::new();
+        let [first, second, third] = [3, 2, 1].map(|count| world.sent(count));
+        let lane = &mut world.lane;
+        for batch in [third, first, second] {
+            lane.came_back(&batch);
+            lane.again(batch);
+        }
+        assert_eq!(sequences(lane), [(0, 0), (0, 3), (0, 5)]);
+        assert_eq!(lane.may(), May::Send);
+        let mut first = lane.resend.pop_front().expect("a batch");
+        lane.stamp(&mut first, SECOND);
+        assert_eq!(first.sequence, Some((FIRST, 0)), "a sequence is kept");
+        lane.on_wire.push(first.order);
+        assert_eq!(lane.may(), May::Wait, "the second one waits for the first");
+    }
+
+    #[test]
+    fn only_the_oldest_batch_shows_by_its_refusal_that_the_broker_misses_something() {
+        let mut world = World::new();
+        let [first, second] = [1, 1].map(|count| world.sent(count));
+        let lane = &mut world.lane;
+        lane.came_back(&second);
+        assert!(!lane.is_oldest(&second), "the first is on the wire");
+        lane.again(second);
+        lane.came_back(&first);
+        assert!(lane.is_oldest(&first));
+        lane.again(first);
+        let second = lane.resend.pop_back().expect("a batch");
+        assert!(!lane.is_oldest(&second), "the first is to be sent again");
+    }
+
+    #[test]
+    fn new_sequences_wait_until_nothing_is_on_the_wire_and_begin_with_0() {
+        let mut world = World::new();
+        let [first, second] = [4, 1].map(|count| world.sent(count));
+        let lane = &mut world.lane;
+        lane.came_back(&first);
+        lane.refused = true;
+        lane.again(first);
+        assert_eq!(lane.may(), May::Wait);
+        lane.came_back(&second);
+        lane.again(second);
+        assert_eq!(lane.may(), May::Rename);
+        lane.rename(SECOND);
+        assert_eq!(sequences(lane), [(1, 0), (1, 4)]);
+        let third = world.sent(1);
+        assert_eq!(third.sequence, Some((SECOND, 5)));
+    }
+
+    #[test]
+    fn after_a_batch_was_given_up_what_was_sent_before_keeps_its_sequence_until_it_is_settled() {
+        let mut world = World::new();
+        let [first, second] = [1, 1].map(|count| world.sent(count));
+        let lane = &mut world.lane;
+        lane.came_back(&first);
+        lane.came_back(&second);
+        lane.unresolved = true;
+        drop(first);
+        lane.again(second);
+        assert_eq!(lane.may(), May::Send, "the second may have been written: the broker tells by its sequence");
+        assert_eq!(sequences(lane), [(0, 1)]);
+        lane.resend.clear();
+        assert_eq!(lane.may(), May::Rename, "what comes next must not hang on the gap");
+    }
+}

@@ -322,3 +322,33 @@ impl Drop for Producer {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod test_support {
+    //! Batches of a few records, without a sender.
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::accumulator::{Accumulator, Appended, NewRecord, Placed, Queue};
+    use super::pool::BufferPool;
+
+    pub fn accumulator(batch_size: usize, memory: usize, linger: Duration) -> Accumulator {
+        Accumulator::new(batch_size, 1 << 20, linger, BufferPool::new(memory, batch_size))
+    }
+
+    pub fn queue(accumulator: &Accumulator, topic: &str, index: i32) -> Arc<Queue> {
+        accumulator.queue(&Arc::from(topic), index)
+    }
+
+    pub fn record(value: &[u8]) -> NewRecord<'_> {
+        NewRecord { timestamp_ms: 1_700_000_000_000, key: None, value: Some(value), headers: &[] }
+    }
+
+    pub fn put(accumulator: &Accumulator, queue: &Arc<Queue>, value: &[u8]) -> Option<Placed> {
+        match accumulator.append(queue, &record(value), &mut None, false).expect("a record") {
+            Appended::Placed(placed) => Some(placed),
+            Appended::NeedsRoom(_) | Appended::NothingOpen => None,
+        }
+    }
+}

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
-use kafka_protocol::protocol::Decodable;
 
 use super::batches::Batch;
 use super::settings::Acks;
 use crate::record::batch::{BatchError, HEADER_BYTES};
+use crate::wire::responses;
 
 /// Kafka's number of the API.
 pub const PRODUCE: i16 = 0;
@@ -151,8 +151,8 @@ pub fn encode(parts: &[Part], version: i16, acks: Acks, timeout: Duration) -> Re
 ///
 /// # Errors
 /// A sentence when the bytes are no Produce answer.
-pub fn decode(mut answer: Bytes, version: i16, parts: &[Part]) -> Result<Vec<Option<Verdict>>, String> {
-    let answer = ProduceResponse::decode(&mut answer, version).map_err(|error| error.to_string())?;
+pub fn decode(answer: Bytes, version: i16, parts: &[Part]) -> Result<Vec<Option<Verdict>>, String> {
+    let answer: ProduceResponse = responses::decode(answer, version).map_err(|error| error.to_string())?;
     let said: Vec<_> = answer
         .responses
         .iter()
@@ -176,4 +176,95 @@ pub fn decode(mut answer: Bytes, version: i16, parts: &[Part]) -> Result<Vec<Opt
         })
     };
     Ok(parts.iter().enumerate().map(|(at, part)| find(at, part)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+    use kafka_protocol::messages::{ProduceRequest, TopicName};
+    use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+    use super::super::test_support::{accumulator, put};
+    use super::*;
+    use crate::compress::Compression;
+    use crate::record::batch::BatchHeader;
+
+    fn parts() -> Vec<Part> {
+        let batches = accumulator(1_000, 100_000, Duration::ZERO);
+        let long = "l".repeat(200);
+        let topics: Vec<std::sync::Arc<str>> = vec!["b".into(), long.as_str().into()];
+        let mut parts = Vec::new();
+        for (topic, index) in [(0, 0), (1, 3), (0, 7)] {
+            let queue = batches.queue(&topics[topic], index);
+            put(&batches, &queue, format!("{topic}-{index}").as_bytes()).expect("room");
+            let (batch, _) = batches.take(&queue, Instant::now(), true);
+            let mut batch = batch.expect("a batch");
+            batch.pack(Compression::None, None).expect("packs");
+            parts.push(Part { lane: 0, batch });
+        }
+        sort(&mut parts);
+        parts
+    }
+
+    #[test]
+    fn an_independent_decoder_reads_every_version_back() {
+        for version in VERSIONS {
+            let parts = parts();
+            let pieces = encode(&parts, version, Acks::All, Duration::from_millis(1_234)).expect("encodes");
+            let mut body = Bytes::from(pieces.concat());
+            let read = ProduceRequest::decode(&mut body, version).expect("decodes");
+            assert!(body.is_empty(), "version {version}");
+            assert_eq!((read.acks, read.timeout_ms, read.transactional_id), (-1, 1_234, None));
+            let found: Vec<_> = read
+                .topic_data
+                .iter()
+                .flat_map(|topic| topic.partition_data.iter().map(|data| (topic.name.len(), data.index, data)))
+                .collect();
+            assert_eq!(
+                found.iter().map(|(name, index, _)| (*name, *index)).collect::<Vec<_>>(),
+                [(1, 0), (1, 7), (200, 3)]
+            );
+            assert_eq!(read.topic_data.len(), 2);
+            for (_, _, data) in found {
+                let records = data.records.as_ref().expect("records");
+                let (header, batch, rest) = BatchHeader::split_first(records).expect("a batch");
+                crate::record::batch::check_crc(&header, batch).expect("its checksum");
+                assert!(rest.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn verdicts_find_their_parts_in_whatever_order_they_come() {
+        let parts = parts();
+        for version in VERSIONS {
+            let of = |index: i32, code| {
+                PartitionProduceResponse::default()
+                    .with_index(index)
+                    .with_error_code(code)
+                    .with_base_offset(i64::from(index))
+            };
+            let answer = ProduceResponse::default().with_responses(vec![
+                TopicProduceResponse::default()
+                    .with_name(TopicName(StrBytes::from_string("l".repeat(200))))
+                    .with_partition_responses(vec![of(3, 6)]),
+                TopicProduceResponse::default()
+                    .with_name(TopicName(StrBytes::from_static_str("b")))
+                    .with_partition_responses(vec![of(0, 0)]),
+            ]);
+            let mut bytes = bytes::BytesMut::new();
+            answer.encode(&mut bytes, version).expect("encodes");
+            let verdicts = decode(bytes.freeze(), version, &parts).expect("decodes");
+            let seen: Vec<_> =
+                verdicts.iter().map(|verdict| verdict.as_ref().map(|v| (v.code, v.base_offset))).collect();
+            assert_eq!(seen, [Some((0, 0)), None, Some((6, 3))], "version {version}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_answer_are_refused() {
+        assert!(decode(Bytes::from_static(&[0xff; 7]), 9, &parts()).is_err());
+    }
 }
