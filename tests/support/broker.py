@@ -105,6 +105,16 @@ class BrokerProcess:
         """End it with SIGKILL, as a power cut of the process."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Make it stand still (SIGSTOP); returns once it does."""
+        os.kill(self.pid, signal.SIGSTOP)
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+
+    def go_on(self) -> None:
+        """Let it go on after `pause`."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def _end(self, how: signal.Signals) -> int:
         process, self._process = self._process, None
         if process is None:

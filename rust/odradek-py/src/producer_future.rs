@@ -94,7 +94,9 @@ impl Slot {
         let producer_forked = self.shared.check_fork();
         producer_forked.map_err(|error| from_client(&error))?;
         let until = deadline(timeout)?;
-        self.hurry();
+        if timeout != Some(0.0) {
+            self.hurry();
+        }
         match block(py, until, |until| self.state.wait_until(until).then_some(()))? {
             Some(()) => Ok(()),
             None => {

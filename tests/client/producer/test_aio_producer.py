@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 
 import pytest
@@ -18,7 +16,8 @@ async def test_a_future_is_awaited_for_its_metadata(embedded, stored, unique):
         future = await producer.send(topic, b"value", b"key", partition=2, headers={"h": b"1"}, timestamp_ms=5)
         metadata = await future
         assert (metadata.topic, metadata.partition, metadata.offset, metadata.timestamp_ms) == (topic, 2, 0, 5)
-        assert future.done() and future.result() == metadata == await future
+        assert future.done()
+        assert future.result() == metadata == await future
     assert stored(topic, 2)[0].value == b"value"
 
 
@@ -83,8 +82,7 @@ async def test_a_full_buffer_suspends_the_coroutine_and_not_the_loop(own_broker)
     broker = own_broker()
     async with aio.Producer(broker.bootstrap, buffer_memory=32_000, batch_size=8_000, max_block_ms=400) as producer:
         await (await producer.send("t", b"x"))
-        os.kill(broker.pid, signal.SIGSTOP)
-        os.waitpid(broker.pid, os.WUNTRACED)
+        broker.pause()
         ticks = 0
 
         async def tick() -> None:
@@ -93,13 +91,16 @@ async def test_a_full_buffer_suspends_the_coroutine_and_not_the_loop(own_broker)
                 await asyncio.sleep(0.01)
                 ticks += 1
 
+        async def endlessly() -> None:
+            while True:
+                await producer.send("t", b"x" * 1_000)
+
         ticking = asyncio.create_task(tick())
         try:
             with pytest.raises(errors.BufferFullError):
-                while True:
-                    await producer.send("t", b"x" * 1_000)
+                await endlessly()
         finally:
-            os.kill(broker.pid, signal.SIGCONT)
+            broker.go_on()
             ticking.cancel()
         assert ticks > 3
         await (await producer.send("t", b"room again"))

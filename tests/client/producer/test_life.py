@@ -32,9 +32,11 @@ def test_a_forgotten_producer_warns_and_what_was_flushed_is_kept(embedded, store
     producer.send(topic, b"flushed", partition=0)
     producer.flush(20)
     left = producer.send(topic, b"never flushed", partition=0)
+    kept = [producer]
+    del producer
     with pytest.warns(ResourceWarning, match="was not closed"):
-        del producer
-        gc.collect()
+        kept.clear()
+    gc.collect()
     assert [record.value for record in stored(topic, 0)] == [b"flushed"]
     assert isinstance(left.exception(10), errors.ClosedError)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -20,7 +21,8 @@ def test_a_record_is_stored_as_it_was_given(producer, stored, unique):
     (record,) = stored(topic, 1)
     assert (record.key, record.value, record.timestamp_ms) == (b"key", b"value", 1_700_000_000_123)
     assert record.headers == (("a", b"1"), ("b", None))
-    assert future.done() and future.exception() is None
+    assert future.done()
+    assert future.exception() is None
 
 
 def test_offsets_follow_the_order_of_sending_within_a_partition(producer, stored, unique):
@@ -100,7 +102,7 @@ def test_records_without_a_key_are_spread_by_batches(embedded, unique):
         partitions = [future.result(10).partition for future in futures]
     counts = [partitions.count(partition) for partition in range(3)]
     assert min(counts) > 300, counts
-    changes = sum(left != right for left, right in zip(partitions, partitions[1:], strict=False))
+    changes = sum(left != right for left, right in itertools.pairwise(partitions))
     assert changes < 1_000, "records of one batch go together"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from odradek import errors
 from odradek.client.native import AsyncDeliveryFuture, ManyFuture, NativeProducer
-from odradek.client.producer.options import OnDelivery, open_native
+from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
 
 __all__ = ["Producer"]
@@ -40,7 +40,7 @@ class Producer:
     def _begin(self, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native = NativeProducer()
-        open_native(self._native, options, on_delivery)
+        open_producer(self._native, options, on_delivery)
         self._finding: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._max_block = self._native._max_block()
         self._try_send = self._native._try_send

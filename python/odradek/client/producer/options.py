@@ -11,7 +11,7 @@ from odradek.client.serializers import serializer
 from odradek.config.client import ClientOptions
 from odradek.errors import ConfigError
 
-__all__ = ["OnDelivery", "Partitioner", "open_native"]
+__all__ = ["OnDelivery", "Partitioner", "open_producer"]
 
 OnDelivery = Callable[[Any, Any], object]
 """Called with (RecordMetadata, None) or (None, the error)."""
@@ -21,7 +21,7 @@ Partitioner = Callable[[str, bytes | None, bytes | None, int], int]
 _open: "weakref.WeakSet[NativeProducer]" = weakref.WeakSet()
 
 
-def open_native(native: NativeProducer, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
+def open_producer(native: NativeProducer, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
     """Open `native` with these options.
 
     Raises:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from odradek.client.native import NativeProducer
-from odradek.client.producer.options import OnDelivery, open_native
+from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import TimeoutError  # noqa: A004 - ours
 
@@ -47,7 +47,7 @@ class Producer(NativeProducer):
         return producer
 
     def _begin(self, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
-        open_native(self, options, on_delivery)
+        open_producer(self, options, on_delivery)
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what was sent, then end. Closing twice is fine; so is closing in a forked child, which does nothing.
