@@ -5,11 +5,11 @@ are the callers': they know what may be sent twice. Sockets, time-outs and metad
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from odradek.client.backoff import Backoff
-from odradek.client.metadata import ClusterInfo, cluster_info, error_code
+from odradek.client.metadata import ClusterInfo, answered, cluster_info, error_code
 from odradek.client.native import ClusterClient
 from odradek.errors import ClosedError, DisconnectedError, ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.answers import decode_answer, kio_versions
@@ -30,6 +30,8 @@ CONTROL: Final = 1
 COORDINATOR: Final = 2
 """As a channel: the connection to a group's coordinator, on which a JoinGroup may wait for long."""
 
+_METADATA: Final = (4, 12)
+"""From 4 on asking need not make a topic; 13 has nothing for us."""
 _COORDINATOR_RETRY: Final = frozenset(
     {ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR}
 )
@@ -156,6 +158,39 @@ class Cluster:
                     code, f"the coordinator of {key!r}: {getattr(found, 'error_message', None) or code.text}"
                 )
             await asyncio.sleep(rest)
+
+    async def metadata(
+        self,
+        topics: Iterable[str] | None = None,
+        *,
+        allow_auto_create: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> ClusterInfo:
+        """Ask any broker about brokers and topics, once; apart from what `refresh` and `known` keep.
+
+        Args:
+            topics: names; None = all there are, empty = none. One that does not exist comes back with its error code.
+            allow_auto_create: whether asking may make a topic.
+            timeout: as `request`, whose errors are raised.
+        """
+        names = None if topics is None else tuple(dict.fromkeys(topics))
+        answer = await self.request(
+            ApiKey.METADATA,
+            lambda m: m.MetadataRequest(
+                topics=None
+                if names is None
+                else tuple(m.MetadataRequestTopic(topic_id=None, name=name) for name in names),
+                allow_auto_topic_creation=allow_auto_create,
+                include_cluster_authorized_operations=False,
+                include_topic_authorized_operations=False,
+            ),
+            versions=_METADATA,
+            timeout=timeout,
+        )
+        info = answered(answer)
+        for broker in info.brokers.values():
+            self.native.learn_broker(broker.node_id, broker.host, broker.port)
+        return info
 
     async def refresh(self, *, timeout: float | None = None) -> ClusterInfo:  # noqa: ASYNC109
         """Fetch fresh metadata of the brokers and of the topics watched (`native.watch_topics`).

@@ -6,7 +6,16 @@ from typing import Any
 
 from odradek.errors import ErrorCode, KafkaError
 
-__all__ = ["BrokerInfo", "ClusterInfo", "PartitionInfo", "TopicInfo", "cluster_info", "error_code"]
+__all__ = [
+    "BrokerInfo",
+    "ClusterInfo",
+    "PartitionInfo",
+    "TopicInfo",
+    "answered",
+    "cluster_info",
+    "error_code",
+    "topic_info",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +91,36 @@ def _topic(row: Any) -> TopicInfo:
         for number, (leader, epoch, replicas, isr, error) in enumerate(partitions)
     )
     return TopicInfo(name, identity if identity.int else None, infos, internal, error_code(code))
+
+
+def topic_info(topic: Any) -> TopicInfo:
+    """Turn a topic of kio's Metadata response into a value."""
+    partitions = sorted(topic.partitions, key=lambda row: row.partition_index)
+    return TopicInfo(
+        str(topic.name),
+        getattr(topic, "topic_id", None),
+        tuple(
+            PartitionInfo(
+                row.partition_index,
+                int(row.leader_id),
+                getattr(row, "leader_epoch", -1),
+                tuple(int(node) for node in row.replica_nodes),
+                tuple(int(node) for node in row.isr_nodes),
+                error_code(row.error_code),
+            )
+            for row in partitions
+        ),
+        topic.is_internal,
+        error_code(topic.error_code),
+    )
+
+
+def answered(answer: Any) -> ClusterInfo:
+    """Turn kio's Metadata response into values."""
+    brokers = sorted(answer.brokers, key=lambda row: row.node_id)
+    return ClusterInfo(
+        answer.cluster_id,
+        int(answer.controller_id),
+        {int(row.node_id): BrokerInfo(int(row.node_id), row.host, row.port, row.rack) for row in brokers},
+        {str(topic.name): topic_info(topic) for topic in answer.topics},
+    )

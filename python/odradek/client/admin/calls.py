@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from typing import Any, Final, TypeVar
 
 from odradek.client.cluster import ANY, CONTROL, CONTROLLER, Cluster
-from odradek.client.metadata import BrokerInfo, ClusterInfo, PartitionInfo, TopicInfo, error_code
+from odradek.client.metadata import ClusterInfo, error_code
 from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, DisconnectedError, ErrorCode, KafkaError, TimeoutError  # noqa: A004
 from odradek.protocol.api_keys import ApiKey
@@ -236,24 +236,12 @@ class Calls:
 
     async def _metadata(self, deadline: Deadline, topics: Sequence[str] | None) -> ClusterInfo:
         """Ask for brokers and for these topics, None = all; nothing is created by asking."""
+        cluster = self._cluster()
 
-        def build(m: Schema) -> Any:
-            names = None
-            if topics is not None:
-                names = tuple(m.MetadataRequestTopic(topic_id=None, name=name) for name in topics)
-            return m.MetadataRequest(
-                topics=names,
-                allow_auto_topic_creation=False,
-                include_cluster_authorized_operations=False,
-                include_topic_authorized_operations=False,
-            )
+        async def once() -> ClusterInfo:
+            return await cluster.metadata(topics, timeout=min(deadline.left(), cluster.request_timeout))
 
-        answer = await self._ask(deadline, ApiKey.METADATA, build, versions=(4, 12))
-        brokers = {int(b.node_id): BrokerInfo(int(b.node_id), b.host, b.port, b.rack) for b in answer.brokers}
-        for broker in brokers.values():
-            self._cluster().native.learn_broker(broker.node_id, broker.host, broker.port)
-        infos = {str(topic.name): topic_info(topic) for topic in answer.topics}
-        return ClusterInfo(answer.cluster_id, int(answer.controller_id), brokers, infos)
+        return await self._retrying(deadline, once)
 
 
 _AGAIN: Final = _ELSEWHERE | {ErrorCode.NETWORK_EXCEPTION, ErrorCode.REQUEST_TIMED_OUT}
@@ -267,28 +255,6 @@ def _as_kafka_error(error: Exception) -> KafkaError:
 
 def _name(place: TopicPartition) -> str:
     return f"{place.topic}-{place.partition}"
-
-
-def topic_info(topic: Any) -> TopicInfo:
-    """Turn a topic of kio's Metadata response into a value."""
-    partitions = sorted(topic.partitions, key=lambda row: row.partition_index)
-    return TopicInfo(
-        str(topic.name),
-        getattr(topic, "topic_id", None),
-        tuple(
-            PartitionInfo(
-                row.partition_index,
-                int(row.leader_id),
-                getattr(row, "leader_epoch", -1),
-                tuple(int(node) for node in row.replica_nodes),
-                tuple(int(node) for node in row.isr_nodes),
-                error_code(row.error_code),
-            )
-            for row in partitions
-        ),
-        topic.is_internal,
-        error_code(topic.error_code),
-    )
 
 
 def settle(results: dict[K, V], errors: Mapping[K, KafkaError]) -> dict[K, V]:

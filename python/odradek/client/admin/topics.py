@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from odradek.client.admin.calls import Calls, settle, topic_info
+from odradek.client.admin.calls import Calls, settle
 from odradek.client.admin.values import CreatedTopic, NewPartitions, NewTopic
-from odradek.client.metadata import TopicInfo, error_code
+from odradek.client.metadata import TopicInfo, error_code, topic_info
 from odradek.errors import ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema

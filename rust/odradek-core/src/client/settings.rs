@@ -70,8 +70,8 @@ impl ClientSettings {
     /// # Errors
     /// [`ClientError::Setting`] when `bootstrap.servers` is missing or a value can't be read.
     pub fn parse(texts: &BTreeMap<String, String>) -> Result<Self, ClientError> {
-        let mut settings = Self::default();
-        settings.bootstrap = parse_servers(texts.get("bootstrap.servers").map_or("", String::as_str))?;
+        let bootstrap = parse_servers(texts.get("bootstrap.servers").map_or("", String::as_str))?;
+        let mut settings = Self { bootstrap, ..Self::default() };
         let ms = |name: &'static str, into: &mut Duration| -> Result<(), ClientError> {
             if let Some(value) = number::<u64>(texts, name)? {
                 *into = Duration::from_millis(value);
