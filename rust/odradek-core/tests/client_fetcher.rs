@@ -291,6 +291,26 @@ fn what_is_held_stays_within_the_bound_with_many_partitions_and_a_slow_reader() 
 }
 
 #[test]
+fn small_batches_stay_within_the_bound_with_all_that_is_kept_beside_them() {
+    let broker = filled(1, 0);
+    let mut client = broker.connect();
+    let small: Vec<u8> = (0..2_000).flat_map(|_| batch(&[b"s"])).collect();
+    for records in small.chunks(small.len() / 2_000) {
+        assert_eq!(client.produce("orders", 0, records.to_vec()).error_code, 0);
+    }
+    let bound = 60_000;
+    let reader = Reader::new(&broker, &[("buffer.max.bytes", "60000")]);
+    reader.assign(&[(0, 0)]);
+    // The first answer teaches how much there is beside the bytes.
+    reader.read(1_000);
+    for _ in 0..10 {
+        reader.read(100);
+        let held = reader.metric("buffered_bytes");
+        assert!(held <= f64::from(bound), "held {held}");
+    }
+}
+
+#[test]
 fn a_batch_larger_than_every_limit_still_comes() {
     let broker = Broker::start(&[]);
     broker.create("orders", 2, &[("max.message.bytes", "3000000")]);

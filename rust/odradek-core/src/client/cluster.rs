@@ -142,7 +142,7 @@ impl Cluster {
         self.shared.refresher.watch_topic(topic);
     }
 
-    /// Takes a topic out of those that every refresh asks for.
+    /// Takes a topic out of those that every refresh asks for, once it was called as often as [`Cluster::watch_topic`].
     pub fn unwatch_topic(&self, topic: &str) {
         self.shared.refresher.unwatch_topic(topic);
     }

@@ -3,7 +3,7 @@
 //! Requests for a refresh are tickets: a refresh serves all tickets drawn before it began. In one round the sources are
 //! asked one after the other, the next one as soon as one fails or is slow; the first answer wins.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,7 +38,8 @@ struct Outcome {
 
 #[derive(Default)]
 struct Interest {
-    topics: HashSet<Arc<str>>,
+    /// How often each topic has been asked for: a consumer's subscription and its fetcher watch the same ones.
+    topics: HashMap<Arc<str>, usize>,
     all: bool,
 }
 
@@ -75,13 +76,25 @@ impl Refresher {
     }
 
     pub(super) fn watch_topic(&self, topic: &str) {
-        if self.interest.lock().topics.insert(Arc::from(topic)) {
+        let first = {
+            let mut interest = self.interest.lock();
+            let watchers = interest.topics.entry(Arc::from(topic)).or_default();
+            *watchers += 1;
+            *watchers == 1
+        };
+        if first {
             self.request(true);
         }
     }
 
     pub(super) fn unwatch_topic(&self, topic: &str) {
-        self.interest.lock().topics.remove(topic);
+        let mut interest = self.interest.lock();
+        if let Some(watchers) = interest.topics.get_mut(topic) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                interest.topics.remove(topic);
+            }
+        }
     }
 
     pub(super) fn watch_all(&self, yes: bool) {
@@ -125,7 +138,7 @@ impl Refresher {
             return None;
         }
         let name = |topic: &Arc<str>| TopicName(StrBytes::from_string(topic.to_string()));
-        let topics = interest.topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic))));
+        let topics = interest.topics.keys().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic))));
         Some(topics.collect())
     }
 }

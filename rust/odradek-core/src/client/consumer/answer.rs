@@ -19,11 +19,11 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// leader, no replica, storage, old or new leader epoch, no high watermark yet, unknown or other topic id.
 const TRANSIENT: [i16; 13] = [-1, 3, 5, 6, 7, 9, 13, 56, 74, 75, 78, 100, 103];
 
-/// Takes in what broker `node` answered to `wanted`.
-pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: PartitionAnswer, frame: &Arc<Lease>) {
+/// Takes in what broker `node` answered to `wanted`; returns the bytes that this takes besides those of the answer.
+pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: PartitionAnswer, frame: &Arc<Lease>) -> usize {
     if answer.error != 0 {
         failed(shared, node, wanted, answer.error);
-        return;
+        return 0;
     }
     let rules = DecodeRules {
         check_crcs: shared.settings.check_crcs,
@@ -34,7 +34,7 @@ pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: Partitio
     // Without the lock: it takes as long as the records are many.
     let decoded = decode(&answer.records, wanted.offset, answer.aborted, rules, frame, &shared.budget);
     let mut state = shared.lock();
-    let Some(partition) = state.positions.current(&wanted.partition, wanted.generation) else { return };
+    let Some(partition) = state.positions.current(&wanted.partition, wanted.generation) else { return 0 };
     if answer.high_watermark >= 0 {
         partition.high_watermark = answer.high_watermark;
         partition.last_stable_offset = answer.last_stable_offset;
@@ -56,7 +56,7 @@ pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: Partitio
         if partition.failures > 0 {
             partition.succeeded();
         }
-        return;
+        return 0;
     }
     if bad.is_none() {
         partition.succeeded();
@@ -74,9 +74,11 @@ pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: Partitio
     let failure = bad.map(Failure::Bad);
     let mut chunk = Chunk::new(name, wanted.generation, wanted.offset, decoded.batches, end, failure, &shared.budget);
     chunk.bytes = bytes;
+    let overhead = chunk.overhead_bytes();
     state.push(chunk);
     state.positions.served(&wanted.partition);
     shared.announce(&mut state);
+    overhead
 }
 
 fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {

@@ -80,7 +80,7 @@ pub struct Chunk {
     place: Option<(usize, u32)>,
     end: (i64, i32),
     failure: Option<Failure>,
-    _overhead: Option<Lease>,
+    overhead: Option<Lease>,
 }
 
 impl Chunk {
@@ -90,12 +90,13 @@ impl Chunk {
         partition: TopicPartition,
         generation: u64,
         position: i64,
-        batches: VecDeque<Batch>,
+        mut batches: VecDeque<Batch>,
         end: (i64, i32),
         failure: Option<Failure>,
         budget: &Arc<Budget>,
     ) -> Self {
-        let overhead = budget.lease(batches.capacity() * size_of::<Batch>());
+        batches.shrink_to_fit();
+        let overhead = budget.lease(size_of::<Self>() + batches.capacity() * size_of::<Batch>());
         Self {
             partition,
             generation,
@@ -106,8 +107,14 @@ impl Chunk {
             place: None,
             end,
             failure,
-            _overhead: Some(overhead),
+            overhead: Some(overhead),
         }
+    }
+
+    /// Bytes that it takes besides those of its records.
+    #[must_use]
+    pub fn overhead_bytes(&self) -> usize {
+        self.overhead.as_ref().map_or(0, Lease::bytes)
     }
 
     /// A chunk that is nothing but an error.
@@ -123,7 +130,7 @@ impl Chunk {
             place: None,
             end: (position, -1),
             failure: Some(Failure::Fetch(error)),
-            _overhead: None,
+            overhead: None,
         }
     }
 

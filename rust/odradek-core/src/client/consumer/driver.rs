@@ -26,6 +26,8 @@ use crate::log::types::TopicPartition;
 
 /// A partition is asked for again while less than this many answers' worth of it is buffered.
 const PREFETCH_ANSWERS: usize = 4;
+/// What an answer takes for a partition besides its records: its fields, its chunk.
+const PARTITION_BYTES: usize = 512;
 /// Topic errors in metadata that no waiting mends: not authorized, invalid name.
 const HOPELESS: [i16; 2] = [29, 17];
 
@@ -57,13 +59,21 @@ struct Driver {
     requests: JoinSet<Done>,
     turns: u64,
     asking_metadata: bool,
+    /// Bytes that answers came to take besides their own, of each thousand; the worst of late. Small batches make it large.
+    overhead_permille: usize,
 }
 
 /// Runs until the fetcher is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut metadata = shared.cluster.metadata_changed();
-    let mut driver =
-        Driver { shared, sources: HashMap::new(), requests: JoinSet::new(), turns: 0, asking_metadata: false };
+    let mut driver = Driver {
+        shared,
+        sources: HashMap::new(),
+        requests: JoinSet::new(),
+        turns: 0,
+        asking_metadata: false,
+        overhead_permille: 0,
+    };
     while let Some(due) = driver.step() {
         let shared = Arc::clone(&driver.shared);
         tokio::select! {
@@ -269,13 +279,20 @@ impl Driver {
         }
     }
 
+    /// Bytes to ask for, so that the answer and all that is kept beside it stay within a lease.
+    fn bytes_within(&self, leased: usize, partitions: usize) -> usize {
+        let rest = leased.saturating_sub(partitions.saturating_mul(PARTITION_BYTES)).max(leased / 2);
+        (rest.saturating_mul(1000) / (1000 + self.overhead_permille)).max(1)
+    }
+
     fn spawn_fetch(&mut self, node: i32, wanted: Vec<Wanted>, lease: Lease) {
         let session = self.sources.get_mut(&node).and_then(|source| source.session.take()).unwrap_or_default();
+        let max_bytes = self.bytes_within(lease.bytes(), wanted.len());
         let shared = Arc::clone(&self.shared);
         self.requests.spawn(async move {
-            Done::Fetched(Box::new(
-                request::fetch(&shared.cluster, &shared.settings, node, session, wanted, lease).await,
-            ))
+            let (cluster, settings) = (&shared.cluster, &shared.settings);
+            let fetched = request::fetch(cluster, settings, node, session, wanted, (lease, max_bytes)).await;
+            Done::Fetched(Box::new(fetched))
         });
     }
 
@@ -360,12 +377,15 @@ impl Driver {
         let frame = Arc::new(lease);
         let by_name: HashMap<_, &Wanted> =
             wanted.iter().map(|one| ((one.topic_ref(bytes.version), one.partition.partition), one)).collect();
+        let mut overhead = 0_usize;
         for answered in read.partitions {
             let Some(one) = by_name.get(&(answered.topic.clone(), answered.index)) else { continue };
-            answer::take(&shared, node, one, answered, &frame);
+            overhead += answer::take(&shared, node, one, answered, &frame);
             // A large answer is work for long enough that other tasks of this thread should get their turn.
             yield_now().await;
         }
+        let permille = overhead.saturating_mul(1000) / bytes.len().max(1);
+        self.overhead_permille = permille.max(self.overhead_permille - self.overhead_permille / 8);
     }
 
     fn delay(&mut self, node: i32, now: Instant) {

@@ -43,17 +43,17 @@ pub(super) struct Fetched {
     pub lease: Lease,
 }
 
-/// Fetches `wanted` from one broker: at most `lease` bytes, or one batch if it is larger.
+/// Fetches `wanted` from one broker: at most so many bytes, or one batch if it is larger, on a lease that covers them.
 pub(super) async fn fetch(
     cluster: &Cluster,
     settings: &FetchSettings,
     node: i32,
     mut session: Session,
     wanted: Vec<Wanted>,
-    lease: Lease,
+    (lease, max_bytes): (Lease, usize),
 ) -> Fetched {
     let begun = Instant::now();
-    let outcome = exchange(cluster, settings, node, &mut session, &wanted, lease.bytes()).await;
+    let outcome = exchange(cluster, settings, node, &mut session, &wanted, max_bytes).await;
     Fetched { node, wanted, session, outcome, latency: begun.elapsed(), lease }
 }
 
