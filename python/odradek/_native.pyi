@@ -14,7 +14,9 @@ __all__ = [
     "DeliveryFuture",
     "Dispatcher",
     "Engine",
+    "Faults",
     "Fetcher",
+    "Listener",
     "ManyFuture",
     "NativeProducer",
     "Record",
@@ -144,8 +146,39 @@ class ControlRequest:
     def peer_host(self) -> str:
         """The peer's IP address."""
     @property
+    def fault_code(self) -> int:
+        """The error code that a fault asks to be answered with, the request not being carried out; 0 is none."""
+    @property
     def body(self) -> bytes:
         """The request after its header."""
+
+@final
+class Listener:
+    """A listening socket on its way from one engine to the next."""
+
+@final
+class Faults:
+    """What tests ask a broker to do wrong; see `odradek.broker.faults`. Thread-safe, lives as long as its engine."""
+
+    def add(self, api_key: int, effect: str, value: int, times: int | None) -> int:
+        """Add a rule for the next `times` requests of an API, None for all; return its id.
+
+        Args:
+            api_key: the API.
+            effect: `delay` (value: ms), `fail` (value: error code), `drop_before` or `drop_after`.
+            value: see `effect`; else ignored.
+            times: 1 or more, or None.
+        """
+    def remove(self, id: int) -> None:
+        """Take a rule away; requests it delays go on. An unknown id is ignored."""
+    def clear(self) -> None:
+        """Take every rule away, and end a pause."""
+    def set_paused(self, paused: bool) -> None:
+        """Hold every connection as it is, or let all go on."""
+    def hits(self, id: int) -> int | None:
+        """Return how many requests a rule has met; None once it was taken away."""
+    def wait_for_hits(self, id: int, hits: int, timeout_ms: int) -> bool:
+        """Wait until a rule has met so many requests; False when time is up or the rule taken away. Releases the GIL."""
 
 @final
 class Engine:
@@ -225,6 +258,18 @@ class Engine:
         Raises:
             OSError: in use, not permitted, no such address.
         """
+    def listener(self) -> Listener:
+        """Return the listening socket once more: while it is held the port is taken, and who connects waits.
+
+        Raises:
+            StorageError: not bound, or stopped.
+        """
+    def adopt(self, listener: Listener) -> int:
+        """Take another engine's socket in place of `bind`; return its port.
+
+        Raises:
+            ValueError: another engine has adopted it.
+        """
     def start(self) -> None:
         """Accept connections."""
     def control_fd(self) -> int:
@@ -256,6 +301,8 @@ class Engine:
         """
     def metrics(self) -> dict[str, int]:
         """Return counters and gauges by name."""
+    def faults(self) -> Faults:
+        """Return the engine's fault table."""
     def stop(self, grace_ms: int) -> None:
         """Stop accepting, let requests under way finish for up to `grace_ms`, close every connection. Blocks."""
     def close(self) -> None:

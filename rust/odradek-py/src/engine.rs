@@ -1,16 +1,25 @@
 //! `Engine` and `ControlRequest`: the broker's Rust side as Python holds it. Documented in `_native.pyi`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::Bytes;
 use odradek_core::engine::{BrokerInfo, ControlRequest, Engine, PartitionInfo, TopicInfo};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
 use crate::error::from_engine;
+use crate::faults::PyFaults;
+
+/// A listening socket on its way from one engine to the next.
+#[pyclass(frozen, name = "Listener", module = "odradek._native")]
+pub struct PyListener {
+    socket: Mutex<Option<OwnedFd>>,
+}
 
 /// One request that Python has to answer.
 #[pyclass(frozen, name = "ControlRequest", module = "odradek._native")]
@@ -53,6 +62,11 @@ impl PyControlRequest {
     #[getter]
     fn peer_host(&self) -> &str {
         &self.request.peer_host
+    }
+
+    #[getter]
+    fn fault_code(&self) -> i16 {
+        self.request.fault_code
     }
 
     #[getter]
@@ -160,6 +174,16 @@ impl PyEngine {
         py.detach(|| self.engine.bind(host, port)).map_err(from_engine)
     }
 
+    fn listener(&self) -> PyResult<PyListener> {
+        Ok(PyListener { socket: Mutex::new(Some(self.engine.listener().map_err(from_engine)?)) })
+    }
+
+    fn adopt(&self, listener: &PyListener) -> PyResult<u16> {
+        let socket = listener.socket.lock().take();
+        let socket = socket.ok_or_else(|| PyValueError::new_err("another engine has adopted this listener"))?;
+        self.engine.adopt(socket).map_err(from_engine)
+    }
+
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.engine.start()).map_err(from_engine)
     }
@@ -218,6 +242,10 @@ impl PyEngine {
         self.engine.metrics()
     }
 
+    fn faults(&self) -> PyFaults {
+        PyFaults::new(self.engine.faults())
+    }
+
     fn stop(&self, py: Python<'_>, grace_ms: u64) -> PyResult<()> {
         if grace_ms > 3_600_000 {
             return Err(PyValueError::new_err(format!("grace_ms={grace_ms} is over an hour")));
@@ -234,5 +262,6 @@ impl PyEngine {
 /// Adds this file's classes to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyControlRequest>()?;
+    module.add_class::<PyListener>()?;
     module.add_class::<PyEngine>()
 }

@@ -8,6 +8,7 @@ mod consumer;
 mod consumer_record;
 mod engine;
 mod error;
+mod faults;
 mod index;
 mod producer;
 mod producer_future;
@@ -30,6 +31,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compress::register(module)?;
     index::register(module)?;
     record::register(module)?;
+    faults::register(module)?;
     engine::register(module)?;
     cluster::register(module)?;
     producer::register(module)?;

@@ -27,6 +27,7 @@ use crate::log::error::LogError;
 use crate::log::manager::LogManager;
 use crate::log::types::{AppendOrigin, ReadBound, TopicPartition};
 pub use crate::net::control::ControlRequest;
+use crate::net::faults::FaultTable;
 use crate::net::metrics;
 use crate::net::server::Server;
 pub use crate::net::snapshot::{BrokerInfo, ClusterInfo, PartitionInfo, TopicInfo};
@@ -36,7 +37,11 @@ use crate::partition::Partition;
 enum Listening {
     No,
     Bound(OwnedFd),
-    Running(Server),
+    /// The server has the socket too; this one is for [`Engine::listener`].
+    Running {
+        server: Server,
+        socket: OwnedFd,
+    },
     Stopped,
 }
 
@@ -228,6 +233,36 @@ impl Engine {
         Err(failed(last_error))
     }
 
+    /// The socket of this engine once more: whoever holds it keeps the port, and clients that connect wait in its queue
+    /// until an engine that has adopted it is started.
+    ///
+    /// # Errors
+    /// Not bound, stopped, or the process is out of descriptors.
+    pub fn listener(&self) -> Result<OwnedFd, EngineError> {
+        let listening = self.listening.lock();
+        let socket = match &*listening {
+            Listening::Bound(socket) | Listening::Running { socket, .. } => socket,
+            Listening::No | Listening::Stopped => return Err(EngineError::State("the engine has no socket")),
+        };
+        let failed = |source| EngineError::Io { action: "duplicate the listening socket".to_owned(), source };
+        socket.try_clone().map_err(failed)
+    }
+
+    /// Takes the socket of another engine in place of [`Self::bind`]; returns its port.
+    ///
+    /// # Errors
+    /// Bound already, or not an internet socket.
+    pub fn adopt(&self, socket: OwnedFd) -> Result<u16, EngineError> {
+        let mut listening = self.listening.lock();
+        if !matches!(*listening, Listening::No) {
+            return Err(EngineError::State("the engine is bound already"));
+        }
+        let failed = |source: std::io::Error| EngineError::Io { action: "adopt a socket".to_owned(), source };
+        let bound = sys::getsockname(&socket).and_then(SocketAddr::try_from).map_err(|error| failed(error.into()))?;
+        *listening = Listening::Bound(socket);
+        Ok(bound.port())
+    }
+
     /// Accepts connections.
     ///
     /// # Errors
@@ -236,9 +271,11 @@ impl Engine {
         let mut listening = self.listening.lock();
         match std::mem::replace(&mut *listening, Listening::Stopped) {
             Listening::Bound(socket) => {
-                sys::listen(&socket, self.state.config.listen_backlog)
-                    .map_err(|error| EngineError::Io { action: "listen".to_owned(), source: error.into() })?;
-                *listening = Listening::Running(Server::start(TcpListener::from(socket), Arc::clone(&self.state))?);
+                let failed = |source| EngineError::Io { action: "listen".to_owned(), source };
+                sys::listen(&socket, self.state.config.listen_backlog).map_err(|error| failed(error.into()))?;
+                let accepting = TcpListener::from(socket.try_clone().map_err(failed)?);
+                let server = Server::start(accepting, Arc::clone(&self.state))?;
+                *listening = Listening::Running { server, socket };
                 Ok(())
             }
             other => {
@@ -357,10 +394,17 @@ impl Engine {
         all
     }
 
+    /// What tests ask to go wrong; outlives the engine without harm.
+    #[must_use]
+    pub fn faults(&self) -> Arc<FaultTable> {
+        Arc::clone(&self.state.faults)
+    }
+
     /// Stops accepting, lets requests under way finish for up to `grace`, closes every connection. Blocks.
     pub fn stop(&self, grace: Duration) {
         let before = std::mem::replace(&mut *self.listening.lock(), Listening::Stopped);
-        if let Listening::Running(server) = before {
+        if let Listening::Running { server, socket } = before {
+            drop(socket);
             server.stop(grace);
         }
     }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::admission::Admitted;
 use super::control::Submission;
+use super::faults::{Effect, Gate, Step};
 use super::handlers::CloseReason;
 use super::handlers::fetch::FetchPlan;
 use super::handlers::metadata::{self, Answer};
@@ -82,6 +83,7 @@ pub struct Connection {
     /// Take no more frames; close when what is under way is answered.
     finishing: bool,
     protocol_error: bool,
+    gate: Gate,
     /// In line for a turn; see `turn`.
     in_line: bool,
     has_turn: bool,
@@ -114,6 +116,7 @@ impl Connection {
             refused_by_queue: None,
             finishing: false,
             protocol_error: false,
+            gate: Gate::default(),
             in_line: false,
             has_turn: false,
             timer: None,
@@ -126,6 +129,12 @@ impl Connection {
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.mailbox.attend(cx.waker());
+        if self.state.faults.is_paused()
+            && !self.mailbox.is_closing()
+            && self.state.faults.waits_for_resume(self.mailbox.connection_id, &self.change_waker)
+        {
+            return Poll::Pending;
+        }
         let mut look_again = match self.collect() {
             Ok(look_again) => look_again,
             Err(end) => return Poll::Ready(end),
@@ -214,6 +223,12 @@ impl Connection {
         self.protocol_error = true;
     }
 
+    /// A fault took the answer away: closes the connection once what stands in the output is sent.
+    fn close_unanswered(&mut self) {
+        self.slots = Slots::default();
+        self.finishing = true;
+    }
+
     /// Finishes what can be finished, and moves finished responses from the front of the slots to the output.
     fn advance(&mut self, look_again: bool) {
         if self.slots.is_empty() {
@@ -224,6 +239,9 @@ impl Connection {
         }
         loop {
             match self.slots.front_mut() {
+                Some(Slot::Done(_) | Slot::Shared(..)) if self.gate.close_at == Some(self.slots.first_number()) => {
+                    return self.close_unanswered();
+                }
                 Some(Slot::Done(_) | Slot::Shared(..)) => match self.slots.pop() {
                     Some(Slot::Done(frame)) => self.output.tail().extend_from_slice(&frame),
                     Some(Slot::Shared(start, rest)) => {
@@ -279,6 +297,10 @@ impl Connection {
                 self.output.settle();
                 self.slots.push_front(Slot::Fetch(plan));
             }
+            Some(_) if self.gate.close_at.is_some() => {
+                self.output.settle();
+                self.close_unanswered();
+            }
             Some(result) => {
                 let mut files = Vec::new();
                 let fetched = plan.write(&result, self.output.tail(), &mut files);
@@ -322,6 +344,7 @@ impl Connection {
             let blocked = self.finishing
                 || self.refused_by_queue.is_some()
                 || self.slots.is_full()
+                || self.gate.close_at.is_some()
                 || self.output.held_bytes() > MAX_OUTPUT_BYTES;
             let nothing = |otherwise| if taken > 0 { Taken::Some } else { otherwise };
             if blocked {
@@ -348,9 +371,13 @@ impl Connection {
             if !is_data && !self.awaits_no_turn() {
                 return nothing(Taken::Blocked);
             }
+            let fault_code = match self.meet_faults(api_key) {
+                Ok(fault_code) => fault_code,
+                Err(otherwise) => return nothing(otherwise),
+            };
             let mut frame = self.reader.take(size);
             frame.advance(LENGTH_BYTES);
-            let served = self.serve(frame);
+            let served = self.serve(frame, fault_code);
             if !is_data {
                 self.thread.turn.charge(size + served.as_ref().map_or(0, |answered| *answered));
                 self.pass_turn_on();
@@ -361,6 +388,30 @@ impl Connection {
             }
         }
         Taken::Some
+    }
+
+    /// Shows the next request to the fault table: the code to answer it with, if any, or why it isn't taken.
+    fn meet_faults(&mut self, api_key: Option<i16>) -> Result<Option<i16>, Taken> {
+        if !self.state.faults.has_rules() && !self.gate.is_holding() {
+            return Ok(None);
+        }
+        let (faults, id) = (&self.state.faults, self.mailbox.connection_id);
+        match self.gate.step(faults, api_key.unwrap_or(-1), id, &self.change_waker) {
+            Step::Go(Some(Effect::Fail(code))) => Ok(Some(code)),
+            Step::Go(Some(Effect::DropAfter)) => {
+                self.gate.close_at = Some(self.slots.next_number());
+                Ok(None)
+            }
+            Step::Go(Some(Effect::DropBefore)) => {
+                self.finishing = true;
+                Err(Taken::Some)
+            }
+            Step::Go(Some(Effect::Delay(_)) | None) => Ok(None),
+            Step::Wait => {
+                self.pass_turn_on();
+                Err(Taken::Blocked)
+            }
+        }
     }
 
     /// True when a request that is neither Produce nor Fetch may be served now; else gets in line.
@@ -380,14 +431,14 @@ impl Connection {
     }
 
     /// Serves one frame; returns the bytes answered at once.
-    fn serve(&mut self, frame: Bytes) -> Result<usize, CloseReason> {
+    fn serve(&mut self, frame: Bytes, fault_code: Option<i16>) -> Result<usize, CloseReason> {
         let frame_bytes = frame.len();
-        let at_front = self.slots.is_empty();
+        let at_front = self.slots.is_empty() && self.gate.close_at.is_none();
         let mut kept = Vec::new();
         let counters = &self.state.counters[self.thread.index];
         let out = if at_front { self.output.tail() } else { &mut kept };
         let before = out.len();
-        let routed = match route(&self.state, counters, frame, at_front, out) {
+        let routed = match route(&self.state, counters, frame, at_front, fault_code, out) {
             Ok(routed) => routed,
             Err(reason) => {
                 out.truncate(before);
@@ -406,6 +457,7 @@ impl Connection {
                     self.slots.push(Slot::Shared(kept, rest));
                 }
             }
+            Routed::Silent if self.gate.close_at.is_some() => self.finishing = true,
             Routed::Silent => {}
             Routed::Produce(mut waiting) => {
                 // Registers; if it is done by now, the wake-up that registering might have missed is made up for.
@@ -448,7 +500,7 @@ impl Connection {
             Slot::Produce(waiting) => Some(waiting.deadline),
             Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } => None,
         });
-        let Some(deadline) = deadlines.min() else { return Poll::Pending };
+        let Some(deadline) = deadlines.chain(self.gate.deadline()).min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
@@ -490,6 +542,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.reader.settle();
         self.mailbox.mark_closed();
+        self.state.faults.forget(self.mailbox.connection_id);
         self.has_turn |= self.mailbox.take_turn();
         self.pass_turn_on();
         self.state.memory.withdraw(self.mailbox.connection_id);

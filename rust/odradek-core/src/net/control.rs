@@ -32,6 +32,8 @@ pub struct ControlRequest {
     pub connection_id: u64,
     /// The peer's IP address.
     pub peer_host: Arc<str>,
+    /// The error code that a fault asks for; 0 is none.
+    pub fault_code: i16,
     /// The request after its header.
     pub body: Bytes,
 }

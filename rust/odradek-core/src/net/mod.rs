@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod control;
 pub mod events;
+pub mod faults;
 pub mod handlers;
 pub mod mailbox;
 pub mod memory;

@@ -10,7 +10,7 @@ use super::handlers::fetch::FetchPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
-    CloseReason, api_versions, delete_records, fetch, heartbeat, list_offsets, metadata, offset_for_leader_epoch,
+    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata, offset_for_leader_epoch,
     produce,
 };
 use super::metrics::{Counters, count};
@@ -46,7 +46,8 @@ pub fn api_key(frame: &[u8]) -> Option<i16> {
 }
 
 /// Serves one frame (without its length field), writing the response to `out` if it is ready. `at_front` says that no
-/// earlier request of the connection waits for its answer.
+/// earlier request of the connection waits for its answer. With a `fault_code` it is answered with that error and not
+/// carried out.
 ///
 /// # Errors
 /// Why the connection has to be closed.
@@ -55,6 +56,7 @@ pub fn route(
     counters: &Counters,
     mut frame: Bytes,
     at_front: bool,
+    fault_code: Option<i16>,
     out: &mut Vec<u8>,
 ) -> Result<Routed, CloseReason> {
     count(&counters.requests, 1);
@@ -63,14 +65,19 @@ pub fn route(
     let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
     let Some(&(key, min, max)) = served else {
         // Behind another request for Python, a leave for instance, a heartbeat may not overtake it.
-        let is_heartbeat = at_front && header.api_key == ApiKey::Heartbeat as i16;
+        let is_heartbeat = at_front && header.api_key == ApiKey::Heartbeat as i16 && fault_code.is_none();
         if is_heartbeat && heartbeat::handle(state, &header, &body, out) {
             return Ok(Routed::Written);
         }
-        return for_python(state, &header, body);
+        return for_python(state, &header, body, fault_code.unwrap_or(0));
     };
     if !(min..=max).contains(&header.api_version) && key != ApiKey::ApiVersions {
         return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version });
+    }
+    if let Some(code) = fault_code
+        && fault_answers::answer(state, &header, body.clone(), code, out)?
+    {
+        return Ok(Routed::Written);
     }
     match key {
         ApiKey::Produce => {
@@ -94,7 +101,7 @@ pub fn route(
             match answer {
                 Answer::Written => {}
                 Answer::Shared(rest) => return Ok(Routed::Shared(rest)),
-                Answer::AskPython => return Ok(control(&header, body)),
+                Answer::AskPython => return Ok(control(&header, body, 0)),
             }
         }
         ApiKey::ApiVersions => api_versions::handle(state, &header, body, out)?,
@@ -106,15 +113,15 @@ pub fn route(
     Ok(Routed::Written)
 }
 
-fn for_python(state: &NetState, header: &RequestHeader, body: Bytes) -> Result<Routed, CloseReason> {
+fn for_python(state: &NetState, header: &RequestHeader, body: Bytes, fault_code: i16) -> Result<Routed, CloseReason> {
     let apis = state.snapshot.python_apis();
     match apis.get(&header.api_key) {
-        Some(&(min, max)) if (min..=max).contains(&header.api_version) => Ok(control(header, body)),
+        Some(&(min, max)) if (min..=max).contains(&header.api_version) => Ok(control(header, body, fault_code)),
         _ => Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version }),
     }
 }
 
-fn control(header: &RequestHeader, body: Bytes) -> Routed {
+fn control(header: &RequestHeader, body: Bytes, fault_code: i16) -> Routed {
     let request = ControlRequest {
         token: 0,
         api_key: header.api_key,
@@ -123,6 +130,7 @@ fn control(header: &RequestHeader, body: Bytes) -> Routed {
         client_id: header.client_id_text(),
         connection_id: 0,
         peer_host: Arc::default(),
+        fault_code,
         body,
     };
     Routed::Control { head: header.response_head(), request: Box::new(request) }

@@ -76,6 +76,12 @@ impl Slots {
         self.queue.len() >= MAX_SLOTS || self.done_bytes >= MAX_DONE_BYTES
     }
 
+    /// The number of the slot at the front.
+    #[must_use]
+    pub fn first_number(&self) -> u64 {
+        self.first
+    }
+
     /// The number that the next slot will have.
     #[must_use]
     pub fn next_number(&self) -> u64 {

@@ -8,6 +8,7 @@ use super::admission::Admission;
 use super::config::NetConfig;
 use super::control::ControlQueue;
 use super::events::Events;
+use super::faults::FaultTable;
 use super::handlers::fetch_session::SessionCache;
 use super::memory::RequestMemory;
 use super::metrics::Counters;
@@ -45,6 +46,8 @@ pub struct NetState {
     pub doorbell: Doorbell,
     /// What Python should know besides.
     pub events: Events,
+    /// What tests ask to go wrong.
+    pub faults: Arc<FaultTable>,
     /// Each I/O thread's counters.
     pub counters: Vec<Counters>,
     next_id: AtomicU64,
@@ -71,6 +74,7 @@ impl NetState {
             pulse: Pulse::default(),
             doorbell: Doorbell::new()?,
             events: Events::default(),
+            faults: Arc::default(),
             next_id: AtomicU64::new(1),
             log_dir_offline: AtomicBool::new(false),
         })

@@ -184,6 +184,19 @@ fn resolve(state: &NetState, wanted: Vec<WantedPartition>, by_topic_id: bool) ->
 }
 
 impl FetchPlan {
+    /// What is asked for, in order: name (empty where unknown), id (nil where asked by name) and partition.
+    pub fn wanted(&self) -> impl Iterator<Item = (&Arc<str>, Uuid, i32)> {
+        self.targets.iter().map(|target| (&target.name, target.wanted.topic_id, target.wanted.index))
+    }
+
+    /// The session it belongs to, 0 for none.
+    pub fn session_id(&self) -> i32 {
+        match &self.mode {
+            Mode::Full { session } => session.as_ref().map_or(0, |session| session.lock().id),
+            Mode::Incremental { session } => session.lock().id,
+        }
+    }
+
     /// Looks for records; `None` when there are too few and the request should wait. `last` takes what there is. Small
     /// ranges are loaded into `records`.
     pub fn attempt(&self, state: &NetState, last: bool, records: &mut ReadBuffer) -> Option<FetchResult> {

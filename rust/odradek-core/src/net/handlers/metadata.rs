@@ -109,7 +109,8 @@ fn share(out: &mut Vec<u8>, head: ResponseHead, rest: Bytes) -> Answer {
     Answer::Shared(rest)
 }
 
-fn response(state: &NetState, topics: Vec<MetadataResponseTopic>, cluster_operations: bool) -> MetadataResponse {
+/// The answer about these topics.
+pub fn response(state: &NetState, topics: Vec<MetadataResponseTopic>, cluster_operations: bool) -> MetadataResponse {
     let cluster = state.snapshot.cluster();
     let brokers = cluster.brokers.iter().map(|broker| {
         MetadataResponseBroker::default()

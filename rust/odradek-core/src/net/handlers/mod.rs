@@ -2,6 +2,7 @@
 
 pub mod api_versions;
 pub mod delete_records;
+pub mod fault_answers;
 pub mod fetch;
 pub mod fetch_session;
 pub mod heartbeat;
