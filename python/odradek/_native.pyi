@@ -169,15 +169,15 @@ class Faults:
             value: see `effect`; else ignored.
             times: 1 or more, or None.
         """
-    def remove(self, id: int) -> None:
+    def remove(self, rule: int) -> None:
         """Take a rule away; requests it delays go on. An unknown id is ignored."""
     def clear(self) -> None:
         """Take every rule away, and end a pause."""
     def set_paused(self, paused: bool) -> None:
         """Hold every connection as it is, or let all go on."""
-    def hits(self, id: int) -> int | None:
+    def hits(self, rule: int) -> int | None:
         """Return how many requests a rule has met; None once it was taken away."""
-    def wait_for_hits(self, id: int, hits: int, timeout_ms: int) -> bool:
+    def wait_for_hits(self, rule: int, hits: int, timeout_ms: int) -> bool:
         """Wait until a rule has met so many requests; False when time is up or the rule taken away. Releases the GIL."""
 
 @final
@@ -262,7 +262,7 @@ class Engine:
         """Return the listening socket once more: while it is held the port is taken, and who connects waits.
 
         Raises:
-            StorageError: not bound, or stopped.
+            InternalError: not bound, or stopped.
         """
     def adopt(self, listener: Listener) -> int:
         """Take another engine's socket in place of `bind`; return its port.

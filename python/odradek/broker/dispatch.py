@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from odradek.broker.context import RequestContext, Services
-from odradek.broker.failure import failure
+from odradek.broker.failure import failure, refusal
 from odradek.broker.handlers import Handler
 from odradek.errors import ErrorCode, KafkaError, LogDirOfflineError, RemoteProtocolError
 from odradek.protocol.api_keys import ApiKey
@@ -44,6 +44,7 @@ class Request(Protocol):
     client_id: str | None
     connection_id: int
     peer_host: str
+    fault_code: int
     body: bytes
 
 
@@ -135,6 +136,9 @@ class Dispatcher:
             request.token,
             self._services,
         )
+        if request.fault_code:
+            self._refuse(context, message, KafkaError.of(request.fault_code).error_code)
+            return
         try:
             response = await handler.handle(context, message)
             body = response if response is None or isinstance(response, bytes) else encode(response)
@@ -148,6 +152,14 @@ class Dispatcher:
         else:
             if body is not None:
                 self._queue.respond(request.token, body)
+
+    def _refuse(self, context: RequestContext, message: Any, code: ErrorCode) -> None:
+        """Answer what a fault asks for."""
+        response = refusal(context.schema, message, code)
+        if response is None:
+            self._queue.disconnect(context.token)
+        else:
+            self._queue.respond(context.token, encode(response))
 
     def _fail(self, context: RequestContext, code: ErrorCode, message: str) -> None:
         response = failure(context.schema, code, message)

@@ -1,13 +1,20 @@
-"""A broker inside the caller's process: the very same server as `odradek serve`, on a thread of its own."""
+"""A broker inside the caller's process: the very same server as `odradek serve`, on a thread of its own.
+
+`snapshot` and `restore` stop the server, see to its files (`snapshot.py`) and start another one on the same socket, so
+the port stays taken and clients that connect meanwhile wait in its queue.
+"""
 
 import asyncio
 import atexit
 import shutil
 import tempfile
 import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from odradek.broker.server import Server
 from odradek.config.broker import BrokerSettings
@@ -15,10 +22,22 @@ from odradek.config.files import from_keywords
 from odradek.config.listeners import Address, advertised_address
 from odradek.errors import ConfigError, InternalError, OdradekError
 
+if TYPE_CHECKING:
+    from odradek.broker.faults import Faults
+    from odradek.broker.snapshot import Snapshot
+
 __all__ = ["Broker"]
 
 _DEFAULTS: Final = {"listeners": "PLAINTEXT://127.0.0.1:0", "group.initial.rebalance.delay.ms": "0"}
 """Where an embedded broker differs from `odradek serve`: any free port, and groups don't wait 3 s for more members."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Interlude:
+    """What to do with the data directory while no server runs on it."""
+
+    work: Callable[[Path], Awaitable[Any]]
+    done: "Future[Any]" = field(default_factory=Future)
 
 
 class Broker:
@@ -47,7 +66,9 @@ class Broker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._wishes: asyncio.Queue[_Interlude | None] | None = None
+        self._server: Server | None = None
+        self._snapshots: list[Snapshot] = []
         self._address: Address | None = None
         self._failure: BaseException | None = None
 
@@ -109,11 +130,94 @@ class Broker:
             ready.set()
             return
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+        wishes = self._wishes = asyncio.Queue()
+        self._server = server
         self._address = advertised_address(settings, server.address)
         ready.set()
-        await self._stop.wait()
+        while (interlude := await wishes.get()) is not None:
+            try:
+                result, server = await self._replace(server, settings, interlude)
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for it
+                interlude.done.set_exception(error)
+                return
+            self._server = server
+            interlude.done.set_result(result)
         await server.stop()
+
+    async def _replace(self, server: Server, settings: BrokerSettings, interlude: _Interlude) -> tuple[Any, Server]:
+        """Stop the server, do the work and start another one; what fails leaves the broker stopped."""
+        server.faults().clear()
+        listener = server.listener()
+        await server.stop()
+        result = await interlude.work(self.data_dir)
+        server = Server(settings, listener)
+        await server.start()
+        return result, server
+
+    @property
+    def faults(self) -> "Faults":
+        """Return what has this broker misbehave: `broker.faults.fail("Produce", "NOT_LEADER_OR_FOLLOWER")`.
+
+        Raises:
+            OdradekError: the broker isn't running.
+        """
+        from odradek.broker.faults import Faults  # noqa: PLC0415 - only tests want it
+
+        server = self._server
+        if server is None:
+            raise OdradekError("the broker isn't running: it has no faults")
+        return Faults(server.faults())
+
+    def snapshot(self) -> "Snapshot":
+        """Keep topics, records, groups and offsets as they are now, for `restore`.
+
+        Everything acknowledged before the call is in it. The server restarts on the same port: clients lose their
+        connections and come back by themselves, group members rejoin, faults are gone. Takes some ms, and time for what
+        isn't shared or linked of the data. The snapshot goes with the broker.
+
+        Raises:
+            OdradekError: the broker isn't running.
+            OSError: the files can't be kept (no space); the broker is stopped then.
+        """
+        from odradek.broker.snapshot import Snapshot, take  # noqa: PLC0415 - only tests want it
+
+        async def keep(data_dir: Path) -> Path:
+            return take(data_dir)
+
+        with self._lock:
+            snapshot = Snapshot(self, self._between_servers(keep))
+            self._snapshots.append(snapshot)
+            return snapshot
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Make topics, records, groups and offsets what they were when the snapshot was taken.
+
+        The server restarts on the same port, as with `snapshot`. Topic ids come back, too, but producer ids are never
+        given out twice.
+
+        Raises:
+            OdradekError: the broker isn't running, or the snapshot is another broker's or was discarded.
+            OSError: the files can't be put back; the broker is stopped then.
+        """
+        from odradek.broker.snapshot import put_back  # noqa: PLC0415 - only tests want it
+
+        kept = snapshot.path_for(self)
+        with self._lock:
+            self._between_servers(lambda data_dir: put_back(kept, data_dir))
+
+    def _between_servers(self, work: Callable[[Path], Awaitable[Any]]) -> Any:
+        thread, loop, wishes = self._thread, self._loop, self._wishes
+        if thread is None or loop is None or wishes is None:
+            raise OdradekError("the broker isn't running; use `with odradek.Broker() as broker` or call start()")
+        interlude = _Interlude(work)
+        loop.call_soon_threadsafe(wishes.put_nowait, interlude)
+        try:
+            return interlude.done.result()
+        except BaseException:
+            if interlude.done.done():  # else it was Ctrl-C here, and the broker goes on
+                self._thread = None
+                self._join(thread)
+            raise
 
     def close(self) -> None:
         """Stop gracefully; remove a temporary directory. Idempotent."""
@@ -121,15 +225,21 @@ class Broker:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
-            if self._loop is None or self._stop is None:
+            if self._loop is None or self._wishes is None:
                 raise InternalError("a running broker has no loop")
-            self._loop.call_soon_threadsafe(self._stop.set)
-            thread.join()
-            atexit.unregister(self.close)
-            self._clear()
+            self._loop.call_soon_threadsafe(self._wishes.put_nowait, None)
+            self._join(thread)
+
+    def _join(self, thread: threading.Thread) -> None:
+        thread.join()
+        atexit.unregister(self.close)
+        self._clear()
 
     def _clear(self) -> None:
         self._address = None
+        self._server = None
+        while self._snapshots:
+            self._snapshots.pop().discard()
         if self._temporary and self._data_dir is not None:
             shutil.rmtree(self._data_dir, ignore_errors=True)
             self._data_dir = None

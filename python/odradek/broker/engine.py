@@ -7,12 +7,23 @@ The meaning of each call is documented in `_native.pyi`.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-__all__ = ["Engine", "PublishedPartition", "PublishedTopic"]
+__all__ = ["Engine", "FaultTable", "PublishedPartition", "PublishedTopic"]
 
 PublishedPartition = tuple[int, int, int, Sequence[int], Sequence[int], Sequence[int]]
 """(index, leader, leader epoch, replicas, isr, offline replicas)."""
 PublishedTopic = tuple[str, bytes, bool, Sequence[PublishedPartition]]
 """(name, 16-byte id, internal, partitions)."""
+
+
+class FaultTable(Protocol):
+    """What tests ask the engine to do wrong. Thread-safe."""
+
+    def add(self, api_key: int, effect: str, value: int, times: int | None) -> int: ...  # noqa: D102
+    def remove(self, rule: int) -> None: ...  # noqa: D102
+    def clear(self) -> None: ...  # noqa: D102
+    def set_paused(self, paused: bool) -> None: ...  # noqa: D102, FBT001
+    def hits(self, rule: int) -> int | None: ...  # noqa: D102
+    def wait_for_hits(self, rule: int, hits: int, timeout_ms: int) -> bool: ...  # noqa: D102
 
 
 class Engine(Protocol):

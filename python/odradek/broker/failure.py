@@ -1,4 +1,4 @@
-"""The response to a request that failed as a whole: its error code and otherwise nothing."""
+"""Responses that say nothing but an error: of a request that failed as a whole, or that a fault has to refuse."""
 
 import dataclasses
 from datetime import timedelta
@@ -8,7 +8,7 @@ from typing import Any, Final, get_args, get_origin
 from odradek.errors import ErrorCode
 from odradek.protocol.codec import Schema, response_class
 
-__all__ = ["failure"]
+__all__ = ["failure", "refusal"]
 
 _BLANK: Final[dict[str, Any]] = {
     "string": "",
@@ -44,3 +44,80 @@ def _blank(field: dataclasses.Field[Any]) -> Any:
     if get_origin(kind) is tuple:
         return ()
     return _BLANK.get(field.metadata.get("kafka_type", ""), -1)
+
+
+_NAMED_IN: Final = (
+    "topics",
+    "topic_names",
+    "groups",
+    "groups_names",
+    "resources",
+    "coordinator_keys",
+)
+"""Arrays in which requests name what they are about; the answer has a row for each element."""
+
+
+def refusal(schema: Schema, request: Any, code: ErrorCode) -> Any | None:
+    """Return the response that refuses the request with `code`, for each thing it names where there is no other place.
+
+    Returns:
+        kio's message, or None if this API's response has no place for an error at all.
+    """
+    whole = failure(schema, code, code.text)
+    if whole is not None:
+        return whole
+    cls = response_class(schema.api_key, schema.version)
+    values: dict[str, Any] = {}
+    told = False
+    for field in dataclasses.fields(cls):
+        element = _element(field)
+        if element is not None and _tells(element):
+            rows = next((rows for name in _NAMED_IN if (rows := getattr(request, name, None)) is not None), ())
+            values[field.name] = tuple(_row(element, row, code) for row in rows)
+            told = True
+        elif field.default is dataclasses.MISSING:
+            values[field.name] = _blank(field)
+    return cls(**values) if told else None
+
+
+def _row(cls: Any, named: Any, code: ErrorCode) -> Any:
+    """Return the answer's row for one element of the request: a struct with fields of the same names, or a bare name."""
+    values: dict[str, Any] = {}
+    has_code = any(field.name == "error_code" for field in dataclasses.fields(cls))
+    for field in dataclasses.fields(cls):
+        element = _element(field)
+        if field.name == "error_code":
+            values[field.name] = code
+        elif field.name == "error_message":
+            values[field.name] = code.text
+        elif isinstance(named, str) and field.metadata.get("kafka_type") == "string" and named:
+            values[field.name], named = named, ""
+        elif element is not None:
+            inner = not has_code and _tells(element)
+            rows = (getattr(named, field.name, None) or ()) if inner else ()
+            values[field.name] = tuple(_row(element, row, code) for row in rows)
+        elif not isinstance(named, str) and hasattr(named, field.name):
+            values[field.name] = getattr(named, field.name)
+        elif field.default is dataclasses.MISSING:
+            values[field.name] = _blank(field)
+    return cls(**values)
+
+
+def _element(field: dataclasses.Field[Any]) -> Any | None:
+    """Return the class of an array's structs; None for any other field."""
+    kind: Any = field.type
+    if get_origin(kind) is UnionType:
+        kind = next((part for part in get_args(kind) if get_origin(part) is tuple), None)
+    if get_origin(kind) is not tuple:
+        return None
+    element = get_args(kind)[0]
+    return element if dataclasses.is_dataclass(element) else None
+
+
+def _tells(cls: Any) -> bool:
+    """Say whether a struct has a place for an error code, itself or further in."""
+    for field in dataclasses.fields(cls):
+        element = _element(field)
+        if field.name == "error_code" or (element is not None and _tells(element)):
+            return True
+    return False

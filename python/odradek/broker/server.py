@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from odradek._native import Engine
+from odradek._native import Engine, Faults, Listener
 from odradek.broker import handlers
 from odradek.broker.context import Services
 from odradek.broker.controller.configs import Configs
@@ -26,7 +26,7 @@ from odradek.broker.coordinator.group.settings import GroupSettings
 from odradek.broker.dispatch import Dispatcher
 from odradek.config.broker import BrokerSettings
 from odradek.config.listeners import Address, advertised_address, listen_address
-from odradek.errors import ConfigError, StorageError
+from odradek.errors import ConfigError, InternalError, StorageError
 from odradek.metadata import tree
 from odradek.metadata.embedded import EmbeddedStore
 from odradek.metadata.store import Create, MetadataStore, Operation, Set
@@ -42,8 +42,15 @@ STOP_GRACE_MS: Final = 5_000
 class Server:
     """One broker on the running asyncio loop. Use: `start`, then wait for `failed` or your own reason, then `stop`."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, listener: Listener | None = None) -> None:
+        """Make a broker that isn't started.
+
+        Args:
+            settings: its settings.
+            listener: the socket of the server it follows, in place of a new one.
+        """
         self._settings = settings
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._engine: Engine | None = None
         self._store: MetadataStore | None = None
@@ -74,7 +81,7 @@ class Server:
         node_id = settings.number("node.id")
         texts = settings.effective_texts()
         engine = self._engine = Engine({**texts, "log.dirs": str(data_dir), "node.id": str(node_id)})
-        bound = self.address = _bind(engine, listen)
+        bound = self.address = _bind(engine, listen, self._listener)
         advertised = advertised_address(settings, bound)
         store = await EmbeddedStore.open(data_dir)
         self._store = store
@@ -122,6 +129,19 @@ class Server:
         if not self.failed.done():
             self.failed.set_exception(error)
 
+    def faults(self) -> Faults:
+        """Return the table of what this broker is asked to do wrong; only while it runs."""
+        return self._running().faults()
+
+    def listener(self) -> Listener:
+        """Return the listening socket for the next server; only while this one runs."""
+        return self._running().listener()
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise InternalError("the server isn't running")
+        return self._engine
+
     async def stop(self, grace_ms: int = STOP_GRACE_MS) -> None:
         """Answer what is under way, close every connection, write what is needed for a quick next start. Idempotent.
 
@@ -150,7 +170,9 @@ class Server:
             self.failed.exception()  # whoever waits for it has seen it; nobody is no reason to complain
 
 
-def _bind(engine: Engine, listen: Address) -> Address:
+def _bind(engine: Engine, listen: Address, listener: Listener | None) -> Address:
+    if listener is not None:
+        return Address(listen.host, engine.adopt(listener))
     try:
         return Address(listen.host, engine.bind(listen.host or "0.0.0.0", listen.port))
     except OSError as error:

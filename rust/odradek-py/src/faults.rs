@@ -43,8 +43,8 @@ impl PyFaults {
         Ok(self.table.add(api_key, effect, times))
     }
 
-    fn remove(&self, id: u64) {
-        self.table.remove(id);
+    fn remove(&self, rule: u64) {
+        self.table.remove(rule);
     }
 
     fn clear(&self) {
@@ -55,18 +55,18 @@ impl PyFaults {
         self.table.set_paused(paused);
     }
 
-    fn hits(&self, id: u64) -> Option<u64> {
-        self.table.hits(id)
+    fn hits(&self, rule: u64) -> Option<u64> {
+        self.table.hits(rule)
     }
 
-    fn wait_for_hits(&self, py: Python<'_>, id: u64, hits: u64, timeout_ms: u64) -> PyResult<bool> {
+    fn wait_for_hits(&self, py: Python<'_>, rule: u64, hits: u64, timeout_ms: u64) -> PyResult<bool> {
         let deadline = Instant::now() + Duration::from_millis(timeout_ms);
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
-            if py.detach(|| self.table.wait_for_hits(id, hits, rest.min(SIGNAL_CHECK))) {
+            if py.detach(|| self.table.wait_for_hits(rule, hits, rest.min(SIGNAL_CHECK))) {
                 return Ok(true);
             }
-            if rest.is_zero() || self.table.hits(id).is_none() {
+            if rest.is_zero() || self.table.hits(rule).is_none() {
                 return Ok(false);
             }
             py.check_signals()?;

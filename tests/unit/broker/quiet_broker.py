@@ -177,6 +177,7 @@ class World:
                 client_id="tester",
                 connection_id=self.connection,
                 peer_host="127.0.0.1",
+                fault_code=0,
                 body=body,
             )
         )

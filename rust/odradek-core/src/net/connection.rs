@@ -238,10 +238,9 @@ impl Connection {
             self.finish_produce();
         }
         loop {
+            let goes_unanswered = self.gate.close_at == Some(self.slots.first_number());
             match self.slots.front_mut() {
-                Some(Slot::Done(_) | Slot::Shared(..)) if self.gate.close_at == Some(self.slots.first_number()) => {
-                    return self.close_unanswered();
-                }
+                Some(Slot::Done(_) | Slot::Shared(..)) if goes_unanswered => return self.close_unanswered(),
                 Some(Slot::Done(_) | Slot::Shared(..)) => match self.slots.pop() {
                     Some(Slot::Done(frame)) => self.output.tail().extend_from_slice(&frame),
                     Some(Slot::Shared(start, rest)) => {

@@ -12,8 +12,8 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_response as ended;
 use kafka_protocol::messages::produce_response as produced;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, DeleteRecordsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetForLeaderEpochRequest, ProduceRequest, TopicName,
+    ApiKey, ApiVersionsRequest, DeleteRecordsRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
