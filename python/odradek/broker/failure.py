@@ -81,7 +81,7 @@ def refusal(schema: Schema, request: Any, code: ErrorCode) -> Any | None:
 
 
 def _row(cls: Any, named: Any, code: ErrorCode) -> Any:
-    """Return the answer's row for one element of the request: a struct with fields of the same names, or a bare name."""
+    """Return the answer's row for one element of the request: a struct with the same names, or a bare name or index."""
     values: dict[str, Any] = {}
     has_code = any(field.name == "error_code" for field in dataclasses.fields(cls))
     for field in dataclasses.fields(cls):
@@ -94,9 +94,11 @@ def _row(cls: Any, named: Any, code: ErrorCode) -> Any:
             values[field.name], named = named, ""
         elif element is not None:
             inner = not has_code and _tells(element)
-            rows = (getattr(named, field.name, None) or ()) if inner else ()
+            rows = (getattr(named, field.name, None) or getattr(named, "partition_indexes", ())) if inner else ()
             values[field.name] = tuple(_row(element, row, code) for row in rows)
-        elif not isinstance(named, str) and hasattr(named, field.name):
+        elif isinstance(named, int) and field.name == "partition_index":
+            values[field.name] = named
+        elif dataclasses.is_dataclass(named) and hasattr(named, field.name):
             values[field.name] = getattr(named, field.name)
         elif field.default is dataclasses.MISSING:
             values[field.name] = _blank(field)
