@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 EXTERNAL = os.environ.get("ODRADEK_TEST_BOOTSTRAP")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the plugin's fixtures in a checkout, too, where no entry point names it."""
+    from odradek import pytest_plugin
+
+    if not config.pluginmanager.is_registered(pytest_plugin):
+        config.pluginmanager.register(pytest_plugin, "odradek")
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """The broker of the session."""

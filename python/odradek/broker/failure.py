@@ -94,7 +94,7 @@ def _row(cls: Any, named: Any, code: ErrorCode) -> Any:
             values[field.name], named = named, ""
         elif element is not None:
             inner = not has_code and _tells(element)
-            rows = (getattr(named, field.name, None) or getattr(named, "partition_indexes", ())) if inner else ()
+            rows = _inside(named, field.name) if inner else ()
             values[field.name] = tuple(_row(element, row, code) for row in rows)
         elif isinstance(named, int) and field.name == "partition_index":
             values[field.name] = named
@@ -103,6 +103,11 @@ def _row(cls: Any, named: Any, code: ErrorCode) -> Any:
         elif field.default is dataclasses.MISSING:
             values[field.name] = _blank(field)
     return cls(**values)
+
+
+def _inside(named: Any, name: str) -> Any:
+    """Return what an element of the request names itself: partitions, as structs or as bare indexes."""
+    return getattr(named, name, None) or getattr(named, "partition_indexes", None) or ()
 
 
 def _element(field: dataclasses.Field[Any]) -> Any | None:

@@ -10,8 +10,8 @@ use super::handlers::fetch::FetchPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
-    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata, offset_for_leader_epoch,
-    produce,
+    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata,
+    offset_for_leader_epoch, produce,
 };
 use super::metrics::{Counters, count};
 use super::state::NetState;
