@@ -5,7 +5,7 @@ is loaded by the first test that asks for one. What the broker can do for a test
 `broker/embedded.py` and `broker/faults.py`, and shown in docs/testing.md.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,8 +55,8 @@ def odradek_session_broker(request: pytest.FixtureRequest) -> "Iterator[Broker]"
     yield from _run(_ini_settings(request.config))
 
 
-def _ini_settings(config: pytest.Config) -> dict[str, object]:
-    settings: dict[str, object] = {}
+def _ini_settings(config: pytest.Config) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     for line in config.getini(_INI):
         name, equals, value = line.partition("=")
         if not equals:
@@ -65,7 +65,7 @@ def _ini_settings(config: pytest.Config) -> dict[str, object]:
     return settings
 
 
-def _run(settings: dict[str, object]) -> "Iterator[Broker]":
+def _run(settings: dict[str, Any]) -> "Iterator[Broker]":
     from odradek.broker.embedded import Broker  # noqa: PLC0415 - most test runs need none
     from odradek.errors import ConfigError  # noqa: PLC0415
 

@@ -10,9 +10,9 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from odradek._native import Engine, Faults, Listener
+from odradek._native import Engine
 from odradek.broker import handlers
 from odradek.broker.context import Services
 from odradek.broker.controller.configs import Configs
@@ -31,6 +31,9 @@ from odradek.metadata import tree
 from odradek.metadata.embedded import EmbeddedStore
 from odradek.metadata.store import Create, MetadataStore, Operation, Set
 
+if TYPE_CHECKING:
+    from odradek._native import Faults, Listener
+
 __all__ = ["Server"]
 
 _log = logging.getLogger("odradek.broker")
@@ -42,7 +45,7 @@ STOP_GRACE_MS: Final = 5_000
 class Server:
     """One broker on the running asyncio loop. Use: `start`, then wait for `failed` or your own reason, then `stop`."""
 
-    def __init__(self, settings: BrokerSettings, listener: Listener | None = None) -> None:
+    def __init__(self, settings: BrokerSettings, listener: "Listener | None" = None) -> None:
         """Make a broker that isn't started.
 
         Args:
@@ -129,11 +132,11 @@ class Server:
         if not self.failed.done():
             self.failed.set_exception(error)
 
-    def faults(self) -> Faults:
+    def faults(self) -> "Faults":
         """Return the table of what this broker is asked to do wrong; only while it runs."""
         return self._running().faults()
 
-    def listener(self) -> Listener:
+    def listener(self) -> "Listener":
         """Return the listening socket for the next server; only while this one runs."""
         return self._running().listener()
 
@@ -170,7 +173,7 @@ class Server:
             self.failed.exception()  # whoever waits for it has seen it; nobody is no reason to complain
 
 
-def _bind(engine: Engine, listen: Address, listener: Listener | None) -> Address:
+def _bind(engine: Engine, listen: Address, listener: "Listener | None") -> Address:
     if listener is not None:
         return Address(listen.host, engine.adopt(listener))
     try:
