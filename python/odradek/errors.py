@@ -6,8 +6,7 @@
         FatalError          mix-in: it won't
       ClientError           TimeoutError, NoBrokersAvailableError, BufferFullError, SerializationError, CommitFailedError,
                             CorruptRecordError, MaxPollExceededError, NoOffsetForPartitionError, RecordTooLargeError,
-                            ClosedError, ForkedError,
-                            DisconnectedError (also RetriableError)
+                            ClosedError, ForkedError, UsageError, DisconnectedError (also RetriableError)
       ProtocolError         LocalProtocolError (we built it wrong), RemoteProtocolError (the peer did)
       StorageError          CorruptBatchError, LogDirOfflineError, DataDirLockedError
       ConfigError           names the option, the value and what is allowed
@@ -443,6 +442,10 @@ class NoOffsetForPartitionError(ClientError):
 
     topic: str
     partition: int
+
+
+class UsageError(ClientError):
+    """The call doesn't fit: two threads at once, or something that has to come first is missing; the message says what."""
 
 
 class ClosedError(ClientError):

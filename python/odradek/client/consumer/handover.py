@@ -1,0 +1,98 @@
+"""From the membership into the user's poll: what only poll may do (callbacks, giving partitions to the fetcher).
+
+Membership runs on an asyncio loop, poll in the user's thread (for the asyncio consumer: in the same loop). An event is
+posted, poll is woken, settles it, and says so; membership goes on. `attention` is the one flag that a poll looks at
+when nothing happens. Nothing here blocks.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from odradek.types import TopicPartition
+
+__all__ = ["Assign", "Event", "Handover", "Lost", "Revoke"]
+
+
+@dataclass(eq=False, slots=True)
+class Event:
+    """Something that poll has to settle."""
+
+    settled: "asyncio.Future[None]"
+
+
+@dataclass(eq=False, slots=True)
+class Revoke(Event):
+    """These partitions go: commit what was polled of them, tell the user, stop fetching them."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Assign(Event):
+    """From now on these partitions are ours."""
+
+    target: tuple[TopicPartition, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Lost(Event):
+    """All partitions are somebody else's already; `error` is raised by the poll that settles this."""
+
+    error: Exception | None = field(default=None)
+
+
+class Handover:
+    """A queue of events with one reader, poll. `post` belongs to the loop; the rest may be called from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
+        self.attention = False
+        """True when poll has something to do beside fetching."""
+        self._loop = loop
+        self._wake = wake
+        self._events: deque[Event] = deque()
+
+    def alert(self) -> None:
+        """Make poll look: set the flag and end a poll that is waiting."""
+        self.attention = True
+        self._wake()
+
+    async def revoke(self, partitions: Iterable[TopicPartition]) -> None:
+        """Have poll give partitions up; return when it has."""
+        await self._post(Revoke(self._loop.create_future(), tuple(partitions)))
+
+    async def assign(self, target: Iterable[TopicPartition]) -> None:
+        """Have poll take over an assignment; return when it has."""
+        await self._post(Assign(self._loop.create_future(), tuple(target)))
+
+    async def lost(self, error: Exception | None = None) -> None:
+        """Have poll drop everything and raise `error`; return when it has."""
+        await self._post(Lost(self._loop.create_future(), error))
+
+    async def _post(self, event: Event) -> None:
+        self._events.append(event)
+        self.alert()
+        await event.settled
+
+    def take(self) -> Event | None:
+        """Return the oldest event, None when there is none; give it to `settle` afterwards, whatever happened."""
+        with contextlib.suppress(IndexError):
+            return self._events.popleft()
+        return None
+
+    def settle(self, event: Event) -> None:
+        """Let whoever posted the event go on."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_resolve, event.settled)
+
+    def clear(self) -> None:
+        """Drop what poll has not begun with, as it is not true any more; whoever posted it goes on."""
+        while (event := self.take()) is not None:
+            self.settle(event)
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

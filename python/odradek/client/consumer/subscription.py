@@ -1,0 +1,81 @@
+"""What a consumer holds at the moment: partitions, and which of them have no position yet.
+
+Shared by the user's thread and the loop that fetches committed offsets, hence the lock. A partition's token says since
+when it is held without a break: who waited for something finds out whether it still holds the same.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from odradek.types import TopicPartition
+
+if TYPE_CHECKING:
+    from odradek.client.consumer.wanted import Wanted
+
+__all__ = ["Callbacks", "Holdings", "RebalanceCallback"]
+
+RebalanceCallback = Callable[[list[TopicPartition]], object]
+"""Called in `poll` with the partitions concerned. The asyncio consumer awaits what it returns."""
+
+
+class Callbacks(NamedTuple):
+    """What a subscriber wants to be told."""
+
+    on_assigned: RebalanceCallback | None = None
+    on_revoked: RebalanceCallback | None = None
+    on_lost: RebalanceCallback | None = None
+
+
+class Holdings:
+    """Partitions held, by subscription or by hand. Every method is atomic."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tokens = itertools.count(1)
+        self._held: dict[TopicPartition, int] = {}
+        self._unpositioned: set[TopicPartition] = set()
+        self.wanted: Wanted | None = None
+        """The subscription; None without one."""
+        self.callbacks = Callbacks()
+
+    def held(self) -> frozenset[TopicPartition]:
+        """Return all partitions held."""
+        return frozenset(self._held)
+
+    def token(self, partition: TopicPartition) -> int | None:
+        """Return since when the partition is held, as a number that never comes again; None if it isn't."""
+        return self._held.get(partition)
+
+    def replace(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Hold exactly these; return those that are new, which have no position yet."""
+        with self._lock:
+            held, self._held = self._held, {}
+            added = []
+            for partition in target:
+                token = held.get(partition)
+                if token is None:
+                    added.append(partition)
+                    token = next(self._tokens)
+                self._held[partition] = token
+            self._unpositioned = {one for one in self._unpositioned if one in self._held} | set(added)
+            return added
+
+    def unpositioned(self) -> dict[TopicPartition, int]:
+        """Return the partitions that wait for a position, with their tokens."""
+        with self._lock:
+            return {one: self._held[one] for one in self._unpositioned}
+
+    def position(self, partition: TopicPartition, give: Callable[[], None], token: int | None = None) -> bool:
+        """Call `give`, which gives the fetcher a position, if the partition is held.
+
+        With a token only if it has been held since and nobody else gave it a position. Return whether it was called.
+        """
+        with self._lock:
+            held = self._held.get(partition)
+            if held is None or (token is not None and (token != held or partition not in self._unpositioned)):
+                return False
+            give()
+            self._unpositioned.discard(partition)
+            return True
