@@ -13,8 +13,9 @@ if TYPE_CHECKING:
         NewPartitions,
         NewTopic,
     )
+    from odradek.client.consumer.consumer import Consumer
     from odradek.client.producer.producer import Producer
-    from odradek.types import OffsetAndMetadata, TopicPartition
+    from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, RecordMetadata, TopicPartition
 
     __version__: str
 
@@ -24,11 +25,14 @@ __all__ = [
     "ConfigAppend",
     "ConfigResource",
     "ConfigSubtract",
+    "Consumer",
     "MemberToRemove",
     "NewPartitions",
     "NewTopic",
     "OffsetAndMetadata",
+    "OffsetAndTimestamp",
     "Producer",
+    "RecordMetadata",
     "TopicPartition",
     "__version__",
 ]
@@ -39,11 +43,14 @@ _HOMES = {
     "ConfigAppend": "odradek.client.admin.values",
     "ConfigResource": "odradek.client.admin.values",
     "ConfigSubtract": "odradek.client.admin.values",
+    "Consumer": "odradek.client.consumer.consumer",
     "MemberToRemove": "odradek.client.admin.values",
     "NewPartitions": "odradek.client.admin.values",
     "NewTopic": "odradek.client.admin.values",
     "OffsetAndMetadata": "odradek.types",
+    "OffsetAndTimestamp": "odradek.types",
     "Producer": "odradek.client.producer.producer",
+    "RecordMetadata": "odradek.types",
     "TopicPartition": "odradek.types",
 }
 """Public names and the modules that define them; imported at first use, so that the command line starts quickly."""

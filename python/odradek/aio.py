@@ -4,11 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from odradek.client.admin.aio import Admin
+    from odradek.client.consumer.aio import Consumer
     from odradek.client.producer.aio import Producer
 
-__all__ = ["Admin", "Producer"]
+__all__ = ["Admin", "Consumer", "Producer"]
 
-_HOMES = {"Admin": "odradek.client.admin.aio", "Producer": "odradek.client.producer.aio"}
+_HOMES = {
+    "Admin": "odradek.client.admin.aio",
+    "Consumer": "odradek.client.consumer.aio",
+    "Producer": "odradek.client.producer.aio",
+}
 """Public names and the modules that define them; imported at first use."""
 
 

@@ -1,0 +1,432 @@
+"""`odradek.Consumer`: the blocking consumer. Its polls go straight to the native fetcher when nothing else is to do.
+
+Group membership lives on a thread of its own, so heartbeats go on however long records are worked on; what only the
+user's thread may do (callbacks, giving up partitions) waits for `poll`. The asyncio twin is `aio.py`, the parts `core.py`.
+"""
+
+import contextlib
+import os
+import re
+import threading
+import time
+import warnings
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from odradek.client.cluster import Cluster
+from odradek.client.consumer.arguments import FOREVER_MS, Named, milliseconds, named, to_commit
+from odradek.client.consumer.core import CLOSE_S, Core
+from odradek.client.consumer.decoding import decoder
+from odradek.client.consumer.face import ConsumerFace
+from odradek.client.consumer.link import Link
+from odradek.client.consumer.offsets import EARLIEST, LATEST
+from odradek.client.consumer.settling import Call, Steps, call_back, depart, settle
+from odradek.client.consumer.subscription import Callbacks, RebalanceCallback
+from odradek.client.consumer.wanted import Wanted
+from odradek.client.loop_thread import LoopThread
+from odradek.client.native import Fetcher
+from odradek.config.client import ClientOptions, resolve, resolve_config
+from odradek.errors import ClosedError, OdradekError, UsageError
+from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+
+if TYPE_CHECKING:
+    from odradek.client.native import ArrowBatch
+
+__all__ = ["Consumer"]
+
+T = TypeVar("T")
+
+
+class Consumer(ConsumerFace):
+    """Reads records: `with odradek.Consumer("localhost:9092", group_id="billing") as consumer: consumer.subscribe("orders")`.
+
+    Then `for record in consumer`, or `consumer.poll(timeout)` for lists, or `poll_arrow`. Records are fetched ahead by a
+    thread of Rust, at most `buffer_max_bytes` of them. What `poll` has returned counts as read: it is committed now and
+    then (`enable_auto_commit`), or by `commit`.
+
+    One thread at a time: a call from a second one raises UsageError. Only `wakeup` may come from anywhere. A process that
+    forks makes a new consumer in the child.
+
+    Args:
+        bootstrap_servers: "HOST:PORT,HOST:PORT", or a sequence of them.
+        options: see docs/client-options.md; None = default.
+
+    Raises:
+        ConfigError: an unknown option or a bad value; says what is allowed.
+    """
+
+    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
+        self._begin(resolve("consumer", bootstrap_servers, options))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a consumer from Kafka's dotted names: `{"bootstrap.servers": "localhost:9092", "group.id": "billing"}`.
+
+        Raises:
+            ConfigError: as the constructor. Nothing is ignored in silence.
+        """
+        consumer = cls.__new__(cls)
+        cls._begin(consumer, resolve_config("consumer", config))
+        return consumer
+
+    def _begin(self, options: ClientOptions) -> None:
+        self._pid = os.getpid()
+        self._closed = False
+        self._woken = False
+        self._turn = threading.RLock()
+        self._most = options.number("max.poll.records")
+        self._loop = LoopThread("odradek-consumer")
+        try:
+            self._cluster, self._link, self._core = self._loop.run(self._open(options))
+        except BaseException:
+            self._loop.close()
+            raise
+        self._fetcher = self._core.fetcher
+        self._decode = decoder(options, self._fetcher)
+        self._handover = self._core.handover
+        self._handover.attention = True  # so that a first poll without a subscription is noticed
+
+    @staticmethod
+    async def _open(options: ClientOptions) -> tuple[Cluster, Link, Core]:
+        cluster = Cluster(options.texts)
+        link = Link(
+            cluster,
+            create_topics=options.flag("allow.auto.create.topics"),
+            exclude_internal=options.flag("exclude.internal.topics"),
+        )
+        fetcher = Fetcher(cluster.native, options.texts)
+        return cluster, link, Core(options, link, fetcher, fetcher.wakeup)
+
+    # polling
+
+    def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Any]:
+        """Return the next records, in order within each partition; [] when none came in time.
+
+        Rebalances, their callbacks, automatic commits and callbacks of `commit_async` happen in here, so call it at
+        least every `max_poll_interval_ms`.
+
+        Args:
+            timeout: seconds to wait when there is nothing; 0 = don't, None = until there is something.
+            max_records: most records to return; None = `max_poll_records`.
+
+        Raises:
+            SerializationError: the next record can't be decoded; it was not returned, and `seek` can skip it.
+            MaxPollExceededError: the last poll was too long ago and the group has gone on without this consumer; the
+                next poll joins it again.
+            NoOffsetForPartitionError, OffsetOutOfRangeError: with `auto_offset_reset="none"`.
+            NoBrokersAvailableError: no broker could ever be reached; says what was found at each address.
+            KafkaError: the group or a topic is refused; FENCED_INSTANCE_ID when another has this `group_instance_id`.
+            UsageError: not subscribed or assigned, or another thread is in a call.
+        """
+        core = self._core
+        self._enter()
+        try:
+            deadline = time.monotonic() + timeout if timeout else timeout
+            if not self._handover.attention and not core.unread.records and self._decode is None:
+                wait = FOREVER_MS if timeout is None else milliseconds(timeout)
+                records: list[Any] = self._fetcher.poll(wait, max_records or self._most)
+                if records:
+                    return records
+            return self._poll_on(deadline, max_records or self._most)
+        finally:
+            core.polled_at = time.monotonic()
+            self._turn.release()
+
+    def _poll_on(self, deadline: float | None, most: int) -> list[Any]:
+        """Poll until the deadline by time.monotonic; 0 = long ago, None = never."""
+        core = self._core
+        while True:
+            self._settle()
+            if core.unread.records:
+                return core.unread.take(most)
+            if self._was_woken():
+                return []
+            records: list[Any] = self._fetcher.poll(_left(deadline), most)
+            if records:
+                return records if self._decode is None else self._decode(records)
+            if not self._handover.attention and not self._woken and _over(deadline):
+                return []
+
+    def poll_arrow(self, timeout: float | None = None, max_records: int | None = None) -> "ArrowBatch":
+        """Return the next records as one Arrow record batch; one without rows when none came in time.
+
+        Columns: topic, partition, offset, timestamp, key, value, headers; keys and values as bytes, whatever the
+        deserializers. pyarrow, polars and duckdb take it without a copy. Arguments, errors and all else as `poll`.
+        """
+        core = self._core
+        self._enter()
+        try:
+            deadline = None if timeout is None else time.monotonic() + timeout
+            core.unread.put_back(core.holdings.held())
+            while True:
+                self._settle()
+                left = 0 if self._was_woken() else _left(deadline)
+                batch: ArrowBatch = self._fetcher.poll_arrow(left, max_records or self._most)
+                if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
+                    return batch
+        finally:
+            core.polled_at = time.monotonic()
+            self._turn.release()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
+        core = self._core
+        unread = core.unread
+        if not unread.records or self._handover.attention:
+            if self._closed:
+                raise StopIteration
+            records = self.poll()
+            if not records:
+                raise StopIteration
+            unread.records.extend(records)
+        core.polled_at = time.monotonic()  # each step is as good as a poll
+        return unread.records.popleft()
+
+    def wakeup(self) -> None:
+        """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
+        self._woken = True
+        self._fetcher.wakeup()
+
+    def _was_woken(self) -> bool:
+        woken, self._woken = self._woken, False
+        return woken
+
+    def _settle(self) -> None:
+        """Do what waits for a poll."""
+        if not self._handover.attention:
+            return
+        self._check_open()
+        if not self._core.in_use:
+            raise UsageError("poll: nothing to read; call subscribe(topics) or assign(partitions) first")
+        self._drive(settle(self._core))
+
+    def _drive(self, steps: Steps) -> None:
+        """Run the steps: ours on the loop's thread, the user's in this one. See `settling.py`."""
+        error: BaseException | None = None
+        while True:
+            try:
+                step = next(steps) if error is None else steps.throw(error)
+            except StopIteration:
+                return
+            error = None
+            try:
+                if isinstance(step, Call):
+                    step.function(*step.arguments)
+                else:
+                    self._loop.run(step.work)
+            except BaseException as trouble:  # noqa: BLE001  thrown back in at once
+                error = trouble
+
+    # subscription
+
+    def subscribe(
+        self,
+        topics: str | re.Pattern[str] | Iterable[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+        on_lost: RebalanceCallback | None = None,
+    ) -> None:
+        """Share these topics with the other members of the group; replaces an earlier subscription.
+
+        Args:
+            topics: names; or a compiled pattern, or text that begins with `^`, which topic names begin with a match of.
+                Topics that appear or grow later are taken in.
+            on_assigned: called in `poll` with the partitions that come, before any of their records.
+            on_revoked: called in `poll`, `unsubscribe` or `close` with partitions that go, while commits are possible.
+            on_lost: called instead when they are somebody else's already; None = `on_revoked` is called for it too.
+
+        Raises:
+            ConfigError: no `group_id`, or no topics. UsageError: partitions were assigned by hand.
+        """
+        self._core.need_group("subscribe")
+        wanted = Wanted.of(topics)
+        with self._mine():
+            if self._core.holdings.wanted is None and self._core.holdings.held():
+                raise UsageError("subscribe: partitions were assigned by hand; call unsubscribe() first")
+            self._loop.run(self._core.subscribe(wanted, Callbacks(on_assigned, on_revoked, on_lost)))
+
+    def unsubscribe(self) -> None:
+        """Give up all partitions, leave the group (unless a static member), and be without topics."""
+        with self._mine():
+            self._drive(depart(self._core))
+            self._loop.run(self._core.leave("the consumer unsubscribed"))
+            self._core.take_over(())
+            self._handover.attention = True
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read exactly these partitions, without sharing them in a group; replaces an earlier assignment.
+
+        They begin at the offset committed for `group_id`, if there is one, else as `auto_offset_reset` says.
+
+        Raises:
+            UsageError: the consumer is subscribed.
+        """
+        with self._mine():
+            if self._core.holdings.wanted is not None:
+                raise UsageError("assign: the consumer is subscribed; call unsubscribe() first")
+            if self._core.auto_commit:
+                self._core.commit_in_background()
+            self._core.take_over(dict.fromkeys(named(list(partitions), ())))
+            self._loop.run(self._core.assigned_by_hand())
+            self._core.position_soon()
+
+    # commits and positions
+
+    def commit(self, offsets: Any = None, *, timeout: float | None = None) -> None:
+        """Commit, and return when it is done; tried again while that can help.
+
+        Args:
+            offsets: {TopicPartition: OffsetAndMetadata or int}, the next offset to read; or a record, which commits the
+                offset after it; None = everything that `poll` has returned.
+            timeout: seconds; None = `default_api_timeout_ms`.
+
+        Raises:
+            CommitFailedError: the group has rebalanced; the partitions may be another member's.
+            ConfigError: no `group_id`, or something that is no offset. TimeoutError, KafkaError.
+        """
+        self._core.need_group("commit")
+        what = self._core.consumed() if offsets is None else to_commit(offsets)
+        self._ask(self._core.commit(what, self._seconds(timeout)))
+
+    def committed(
+        self, partitions: Named = None, *, timeout: float | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """Return what the group has committed for these partitions (None = all assigned); None where nothing."""
+        self._core.need_group("committed")
+        which = named(partitions, self._core.holdings.held())
+        return self._ask(self._core.committed(which, self._seconds(timeout)))
+
+    def position(self, partition: TopicPartition, *, timeout: float | None = None) -> int:
+        """Return the offset of the next record that `poll` returns of an assigned partition."""
+        (one,) = named(partition, ())
+        return self._ask(self._core.position(one, self._seconds(timeout)))
+
+    def beginning_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
+        """Return the first offset of these partitions, None = of all assigned; any partition may be asked for."""
+        which = named(partitions, self._core.holdings.held())
+        return self._ask(self._core.ends(which, EARLIEST, self._seconds(timeout)))
+
+    def end_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
+        """Return the offset after the last readable record of these partitions, None = of all assigned."""
+        which = named(partitions, self._core.holdings.held())
+        return self._ask(self._core.ends(which, LATEST, self._seconds(timeout)))
+
+    def offsets_for_times(
+        self, times: Mapping[TopicPartition, int], *, timeout: float | None = None
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
+        return self._ask(self._core.by_time(dict(times), self._seconds(timeout)))
+
+    def partitions_for(self, topic: str, *, timeout: float | None = None) -> list[int]:
+        """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""
+        infos = self._ask(self._link.topics([topic]), timeout)
+        return [info.partition for info in infos[topic].partitions] if topic in infos else []
+
+    def topics(self, *, timeout: float | None = None) -> set[str]:
+        """Return the names of all topics that this client may see, internal ones left out."""
+        infos = self._ask(self._link.topics(), timeout)
+        return {name for name, info in infos.items() if not info.internal}
+
+    def _ask(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        if self._closed:
+            work.close()
+            self._check_open()
+        return self._loop.run(work, timeout)
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._core.api_timeout if timeout is None else timeout
+
+    # life
+
+    @contextlib.contextmanager
+    def _mine(self) -> Iterator[None]:
+        """Be the one thread that is in a call."""
+        if not self._turn.acquire(blocking=False):
+            raise self._busy()
+        try:
+            self._check_open()
+            yield
+        finally:
+            self._turn.release()
+
+    def _enter(self) -> None:
+        """Take the turn for a poll."""
+        if not self._turn.acquire(blocking=False):
+            raise self._busy()
+        if self._core.polled_at is None:
+            self._turn.release()
+            raise UsageError("poll was called from a callback that poll itself is running")
+        self._core.polled_at = None
+
+    @staticmethod
+    def _busy() -> UsageError:
+        return UsageError("another thread is in a call of this consumer; give each thread a consumer of its own")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the consumer is closed")
+        self._loop.check_fork()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Commit what was polled if that is automatic, leave the group (unless a static member), and end.
+
+        Closing twice is fine; in a forked child it does nothing. `on_revoked` and waiting commit callbacks are called.
+
+        Args:
+            timeout: seconds for commit and leaving; None = 30. What can't be done by then is given up, with a warning in
+                the log: the group notices by itself that the member is gone.
+
+        Raises:
+            UsageError: another thread is in a call; `wakeup` ends its poll.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        if not self._turn.acquire(blocking=False):
+            raise self._busy()
+        core = self._core
+        core.end_by(CLOSE_S if timeout is None else timeout)
+        try:
+            self._drive(depart(core))
+        finally:
+            try:
+                self._loop.run(core.close())
+                self._drive(call_back(core))
+            finally:
+                self._closed = True
+                self._handover.attention = True
+                self._turn.release()
+                self._end()
+
+    def _end(self) -> None:
+        self._fetcher.close()
+        with contextlib.suppress(OdradekError):
+            self._loop.run(self._cluster.close(), 1.0)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fetcher", None) is not None and not self._closed and os.getpid() == self._pid:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            self._closed = True
+            self._fetcher.close()
+            self._loop.loop.call_soon_threadsafe(self._loop.loop.stop)
+
+
+def _left(deadline: float | None) -> int:
+    return FOREVER_MS if deadline is None else milliseconds(deadline - time.monotonic())
+
+
+def _over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline

@@ -1,0 +1,126 @@
+"""What both consumers offer alike, because it asks nobody: looking at and moving positions, pausing, lag, metrics."""
+
+import re
+from typing import Any, NamedTuple
+
+from odradek.client.consumer.arguments import Named, named, partition_of, to_commit
+from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
+from odradek.errors import ConfigError
+from odradek.types import OffsetAndMetadata, TopicPartition
+
+__all__ = ["ConsumerFace", "GroupMetadata"]
+
+
+class GroupMetadata(NamedTuple):
+    """Who a consumer is in its group; a transactional producer hands it on with offsets."""
+
+    group_id: str
+    generation: int
+    """-1 while it is not a member."""
+    member_id: str
+    instance_id: str | None
+
+
+class ConsumerFace:
+    """Everything of a consumer that needs no broker. Nothing here waits."""
+
+    _core: Core
+
+    def _check_open(self) -> None:
+        raise NotImplementedError
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return the partitions that are this consumer's at the moment."""
+        return set(self._core.holdings.held())
+
+    def subscription(self) -> set[str] | re.Pattern[str] | None:
+        """Return the topics or the pattern subscribed to, None without a subscription."""
+        wanted = self._core.holdings.wanted
+        return None if wanted is None else wanted.pattern or set(wanted.names)
+
+    def seek(self, partition: TopicPartition, offset: int | OffsetAndMetadata) -> None:
+        """Read on from this offset at the next poll.
+
+        Raises:
+            UsageError: the partition is not assigned. ConfigError: a negative offset.
+        """
+        one = partition_of(partition)
+        at = offset if isinstance(offset, OffsetAndMetadata) else OffsetAndMetadata(offset)
+        if not isinstance(at.offset, int) or isinstance(at.offset, bool) or at.offset < 0:
+            raise ConfigError(f"seek: {offset!r} is no offset; seek_to_beginning and seek_to_end know the ends")
+        self._core.seek(one, at.offset, at.leader_epoch)
+
+    def seek_to_beginning(self, partitions: Named = None) -> None:
+        """Read on from the first record of these partitions, None = all assigned."""
+        self._seek_all(partitions, TO_EARLIEST)
+
+    def seek_to_end(self, partitions: Named = None) -> None:
+        """Read on after the last record of these partitions, None = all assigned."""
+        self._seek_all(partitions, TO_LATEST)
+
+    def _seek_all(self, partitions: Named, where: int) -> None:
+        for one in named(partitions, self._core.holdings.held()):
+            self._core.seek(one, where)
+
+    def pause(self, partitions: Named = None) -> None:
+        """Return no records of these partitions (None = all assigned) until `resume`; membership goes on.
+
+        Raises:
+            UsageError: a partition is not assigned.
+        """
+        which = named(partitions, self._core.holdings.held())
+        self._core.fetcher.pause(which)
+        self._core.unread.put_back(which)
+
+    def resume(self, partitions: Named = None) -> None:
+        """Return records of these partitions again, None = of all assigned."""
+        self._core.fetcher.resume(named(partitions, self._core.holdings.held()))
+
+    def paused(self) -> set[TopicPartition]:
+        """Return the partitions that are paused."""
+        return {TopicPartition(*one) for one in self._core.fetcher.paused()}
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Return how many records each partition's end is ahead of the position, of the partitions where it is known.
+
+        The end is the last stable offset with `isolation_level="read_committed"`, else the high watermark.
+        """
+        return {TopicPartition(*one): count for one, count in self._core.fetcher.lag().items()}
+
+    def metrics(self) -> dict[str, float]:
+        """Return figures by name: those of the fetcher, `records_lag_max` among them, and of group and commits."""
+        core = self._core
+        membership = core.membership
+        return {
+            **core.fetcher.metrics(),
+            "assigned_partitions": float(len(core.holdings.held())),
+            "commits_total": float(core.commits),
+            "commit_failures_total": float(core.failed_commits),
+            "rebalances_total": 0.0 if membership is None else float(membership.rebalances),
+        }
+
+    def group_metadata(self) -> GroupMetadata:
+        """Return who this consumer is in its group.
+
+        Raises:
+            ConfigError: it has no `group_id`.
+        """
+        self._core.need_group("group_metadata")
+        who = self._core.identity()
+        instance_id = self._core.options.text("group.instance.id")
+        return GroupMetadata(self._core.group_id or "", who.generation, who.member_id, instance_id)
+
+    def commit_async(self, offsets: Any = None, callback: CommitCallback | None = None) -> None:
+        """Commit without waiting, once: a later commit is likely to follow, so a failed one is not repeated.
+
+        Commits reach the group in the order of the calls. Args:
+            offsets: as for `commit`.
+            callback: called as `callback(offsets, error)` in a later `poll` or `close`, error None when it worked.
+
+        Raises:
+            ConfigError: no `group_id`, or something that is no offset.
+        """
+        self._check_open()
+        self._core.need_group("commit_async")
+        what = self._core.consumed() if offsets is None else to_commit(offsets)
+        self._core.commit_in_background(what, callback)

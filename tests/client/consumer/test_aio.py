@@ -1,0 +1,225 @@
+"""The consumer for asyncio: the same names, awaited; cancelled calls; loops that are kept busy."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from consuming import PATIENCE_S, QUICK
+
+import odradek.aio
+from odradek.errors import ClosedError, MaxPollExceededError, UsageError
+from odradek.types import TopicPartition
+
+
+@pytest.fixture
+async def consumer(bootstrap):
+    """Return a function that makes consumers; all are closed in the end."""
+    made = []
+
+    def make(group_id=None, **options):
+        made.append(odradek.aio.Consumer(bootstrap, group_id=group_id, **{**QUICK, **options}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+async def until(condition, *consumers):
+    records = []
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        for one in consumers:
+            records += await one.poll(0.05)
+    return records
+
+
+async def read(one, count):
+    records = []
+    end = time.monotonic() + PATIENCE_S
+    while len(records) < count:
+        assert time.monotonic() < end, f"{len(records)} of {count} records"
+        records += await one.poll(0.5)
+    return records
+
+
+async def eventually(condition):
+    """Let the loop run until the condition holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+async def test_members_share_a_topic_and_coroutine_callbacks_are_awaited(consumer, make_topic, produce, unique):
+    topic, group = make_topic(partitions=4), unique("group")
+    told = []
+
+    async def noted(partitions):
+        await asyncio.sleep(0)
+        told.append(partitions)
+
+    first, second = consumer(group), consumer(group)
+    await first.subscribe(topic, on_assigned=noted)
+    await second.subscribe(topic)
+    await until(lambda: len(first.assignment()) == 2 == len(second.assignment()), first, second)
+    assert set(told[-1]) == first.assignment()
+    values = produce(topic, 100, partitions=4)
+    got = await asyncio.gather(read(first, 50), read(second, 50))
+    assert sorted(one.value for part in got for one in part) == sorted(one for part in values.values() for one in part)
+
+
+async def test_iteration_commits_and_queries(consumer, topic, produce, unique):
+    values = produce(topic, 60)[0]
+    one = TopicPartition(topic, 0)
+    group = unique("group")
+    first = consumer(group, enable_auto_commit=False)
+    await first.subscribe(topic)
+    seen = []
+    async for record in first:
+        seen.append(record.value)
+        if len(seen) == 40:
+            break
+    assert seen == values[:40]
+    assert await first.position(one) == 40
+    await first.commit()
+    heard = []
+    first.commit_async({one: 39}, lambda offsets, error: heard.append((offsets[one].offset, error)))
+    await until(lambda: heard, first)
+    assert heard == [(39, None)]
+    assert (await first.committed())[one].offset == 39
+    assert await first.end_offsets() == {one: 60}
+    assert await first.beginning_offsets() == {one: 0}
+    assert (await first.offsets_for_times({one: 0}))[one].offset == 0
+    assert topic in await first.topics()
+    assert await first.partitions_for(topic) == [0]
+    first.seek(one, 5)
+    assert (await read(first, 1))[0].offset == 5
+    await first.close()
+    second = consumer(group)
+    await second.subscribe(topic)
+    assert (await read(second, 1))[0].offset == 39
+
+
+async def test_polls_that_are_cancelled_lose_nothing(consumer, topic, produce, unique):
+    one = consumer(unique("group"), max_poll_records=7)
+    await one.subscribe(topic)
+    values = produce(topic, 500)[0]
+    seen = []
+    for turns in range(100_000):
+        task = asyncio.ensure_future(one.poll())
+        for _ in range(turns % 5):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            seen += [record.value for record in await task]
+        if len(seen) == 500:
+            break
+    assert seen == values
+
+
+async def test_a_callback_that_is_cancelled_with_its_poll_is_finished_by_the_next(consumer, topic, unique):
+    one = consumer(unique("group"))
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(partitions):
+        begun.set()
+        await go_on.wait()
+        done.append(partitions)
+
+    await one.subscribe(topic, on_assigned=slow)
+    task = asyncio.ensure_future(one.poll())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await until(lambda: done, one)
+    assert done == [[TopicPartition(topic, 0)]]
+
+
+async def test_a_loop_that_only_polls_and_never_waits_keeps_its_membership(consumer, topic, produce, unique):
+    produce(topic, 20_000)
+    told = []
+    one = consumer(unique("group"), session_timeout_ms=6_000, max_poll_records=1)
+    await one.subscribe(topic, on_assigned=told.append, on_revoked=told.append)
+    await until(one.assignment, one)
+    heartbeats = one._core.membership._calls.heartbeat
+    beats = []
+
+    async def counted(who):
+        beats.append(who)
+        return await heartbeats(who)
+
+    one._core.membership._calls.heartbeat = counted
+    end = time.monotonic() + PATIENCE_S
+    while len(beats) < 3:
+        assert time.monotonic() < end
+        await one.poll()
+        one.seek_to_beginning()
+    assert told == [[TopicPartition(topic, 0)]]
+
+
+async def test_being_late_is_told(consumer, topic, unique):
+    one = consumer(unique("group"), max_poll_interval_ms=500)
+    await one.subscribe(topic)
+    await until(one.assignment, one)
+    await eventually(lambda: one.group_metadata().generation < 0)
+    with pytest.raises(MaxPollExceededError, match="max_poll_interval_ms is 500"):
+        await one.poll(0)
+    await until(one.assignment, one)
+
+
+async def test_two_tasks_may_not_poll_at_once(consumer, topic, unique):
+    one = consumer(unique("group"))
+    await one.subscribe(topic)
+    waiting = asyncio.ensure_future(one.poll())
+    await asyncio.sleep(0)
+    with pytest.raises(UsageError, match="another task"):
+        await one.poll(0)
+    await eventually(one.assignment)
+    one.wakeup()
+    assert await waiting == []
+
+
+async def test_arrow_batches(consumer, topic, produce):
+    pyarrow = pytest.importorskip("pyarrow")
+    values = produce(topic, 100)[0]
+    one = consumer()
+    await one.assign([TopicPartition(topic, 0)])
+    seen = []
+    while len(seen) < 100:
+        seen += pyarrow.record_batch(await one.poll_arrow(5.0))["value"].to_pylist()
+    assert seen == values
+
+
+async def test_after_close_everything_is_a_closed_error(consumer, topic, unique):
+    one = consumer(unique("group"))
+    await one.subscribe(topic)
+    await until(one.assignment, one)
+    await one.close()
+    await one.close()
+    assert [record async for record in one] == []
+    with pytest.raises(ClosedError):
+        await one.poll(0)
+    with pytest.raises(ClosedError):
+        await one.subscribe(topic)
+
+
+def test_it_is_made_inside_a_loop(bootstrap):
+    with pytest.raises(UsageError, match="coroutine"):
+        odradek.aio.Consumer(bootstrap)
+
+
+def test_it_works_under_uvloop(bootstrap, topic, produce, unique):
+    uvloop = pytest.importorskip("uvloop")
+    produce(topic, 10)
+
+    async def main():
+        async with odradek.aio.Consumer(bootstrap, group_id=unique("group"), **QUICK) as one:
+            await one.subscribe(topic)
+            return await read(one, 10)
+
+    assert len(uvloop.run(main())) == 10
