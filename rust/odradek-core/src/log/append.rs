@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::config::LogConfig;
 use super::error::LogError;
+use super::file_names::{LOG, TXN_INDEX};
 use super::marker;
 use super::partition_log::{PartitionLog, Writer};
 use super::producer_state::{StagedBatch, StagedProducers};
@@ -190,7 +191,7 @@ impl PartitionLog {
             slices.push(IoSlice::new(&batch.bytes[HEADER_BYTES..]));
         }
         let result = file.write_all_vectored_at(&slices, segment.len());
-        self.log_dir.changed("write", &segment.files.path("log"), result)
+        segment.files.changed("write", LOG, result)
     }
 
     /// The bytes are in the file: indexes, producers, epochs, and last of all the log end.
@@ -222,7 +223,7 @@ impl PartitionLog {
         }
         for aborted in writer.producers.apply(prepared.producers) {
             let result = segment.txns.append(&segment.files, aborted);
-            self.log_dir.changed("write the transaction index of", &segment.files.path("txnindex"), result)?;
+            segment.files.changed("write the transaction index of", TXN_INDEX, result)?;
         }
         self.publish_first_unstable(writer);
         segment.set_len(position);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::error::LogError;
 use super::file_names::{DELETED, segment_file, with_added};
 use super::log_dir::LogDir;
 use crate::fs::LogFile;
@@ -31,6 +32,11 @@ impl SegmentFiles {
     pub fn path(&self, suffix: &str) -> PathBuf {
         let path = segment_file(&self.dir, self.base_offset, suffix);
         if self.added.is_empty() { path } else { with_added(&path, self.added) }
+    }
+
+    /// As [`LogDir::changed`] for the file with this suffix, whose name is made only for an error.
+    pub fn changed<T>(&self, action: &'static str, suffix: &'static str, result: io::Result<T>) -> Result<T, LogError> {
+        result.or_else(|source| self.log_dir.changed(action, &self.path(suffix), Err(source)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::batch_scan::{BatchScanner, Located};
 use super::checkpoint;
 use super::epoch_cache::EpochCache;
 use super::error::LogError;
-use super::file_names::{LEADER_EPOCH_CHECKPOINT, SNAPSHOT, segment_file};
+use super::file_names::{LEADER_EPOCH_CHECKPOINT, SNAPSHOT, TXN_INDEX, segment_file};
 use super::folder;
 use super::log_dir::io_error;
 use super::marker::{self, MAX_CONTROL_BATCH_BYTES};
@@ -189,11 +189,11 @@ fn load_producers(
     if let Some(base) = recovered_from {
         for segment in segments.iter().filter(|segment| segment.base_offset() >= base) {
             let result = segment.txns.truncate_to_offset(&segment.files, base);
-            log.log_dir.changed("truncate the transaction index of", &segment.files.path("txnindex"), result)?;
+            segment.files.changed("truncate the transaction index of", TXN_INDEX, result)?;
         }
     }
     if from < end_offset {
-        replay(log, &segments, &mut producers, from, recovered_from)?;
+        replay(&segments, &mut producers, from, recovered_from)?;
     }
     producers.expire(log.log_dir.clock.now_ms(), log.log_dir.producer_id_expiration_ms);
     writer.producers = producers;
@@ -204,7 +204,6 @@ fn load_producers(
 
 /// Brings producers from `from` to the log end.
 fn replay(
-    log: &PartitionLog,
     segments: &Segments,
     producers: &mut ProducerStates,
     from: i64,
@@ -232,7 +231,7 @@ fn replay(
         for aborted in producers.apply(staged) {
             if recovered_from.is_some_and(|base| segment.base_offset() >= base) {
                 let result = segment.txns.append(&segment.files, aborted);
-                log.log_dir.changed("write the transaction index of", &segment.files.path("txnindex"), result)?;
+                segment.files.changed("write the transaction index of", TXN_INDEX, result)?;
             }
         }
         Ok(())

@@ -94,7 +94,7 @@ impl Segment {
     /// The log file, made when missing.
     pub(super) fn file_to_write(&self) -> Result<Arc<dyn LogFile>, LogError> {
         let result = self.log.get(&self.files, true);
-        self.files.log_dir.changed("open", &self.files.path(LOG), result)
+        self.files.changed("open", LOG, result)
     }
 
     /// An error that names this segment's log file.
@@ -103,7 +103,7 @@ impl Segment {
     }
 
     fn changed<T>(&self, action: &'static str, result: io::Result<T>) -> Result<T, LogError> {
-        self.files.log_dir.changed(action, &self.files.path(LOG), result)
+        self.files.changed(action, LOG, result)
     }
 
     /// Records that the indexes are known to agree with the log.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::error::LogError;
+use super::file_names::LOG;
 use super::loader;
 use super::partition_log::{PartitionLog, Writer};
 use super::read::segment_index;
@@ -48,7 +49,7 @@ impl PartitionLog {
         let interval = self.config.load().index_interval_bytes;
         let beyond = segment.find(offset, segment.len(), interval)?;
         let position = beyond.map_or(segment.len(), |batch| batch.position);
-        let changed = |result| self.log_dir.changed("truncate", &segment.files.path("log"), result);
+        let changed = |result| segment.files.changed("truncate", LOG, result);
         changed(segment.file_to_write()?.set_len(position))?;
         segment.set_len(position);
         segment.cursors.clear();
