@@ -118,3 +118,19 @@ fn a_byte_limit_starves_no_partition_of_a_session() {
     served.sort_unstable();
     assert_eq!(served, [0, 1, 2]);
 }
+
+#[test]
+fn a_partition_named_often_is_answered_once_as_it_was_named_last() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 2, &[]);
+    let mut client = broker.connect();
+    for value in [b"a", b"b", b"c"] {
+        client.produce("orders", 0, batch(&[value]));
+    }
+    let one = batch(&[b"a"]).len();
+    let wanted = [(0, 0), (1, 0), (0, 1), (1, 0), (0, 2)];
+    for version in [11, 12] {
+        let response = client.call(version, &fetch_request("orders", &wanted));
+        assert_eq!(fetched(&response), [(0, 0, one), (1, 0, 0)], "v{version}");
+    }
+}

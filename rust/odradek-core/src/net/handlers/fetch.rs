@@ -5,6 +5,8 @@
 //! they are looked through, large ones go from the file to the socket.
 //! Left out: reading from followers (preferred read replica is always -1), records in tiered storage.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -152,7 +154,32 @@ fn wanted_partitions(topics: &[FetchTopic], by_topic_id: bool) -> Vec<WantedPart
             max_bytes: partition.partition_max_bytes,
         }));
     }
-    wanted
+    without_repeats(wanted)
+}
+
+/// A partition named twice counts once, as it was named last: what a request holds while it waits is bounded by the
+/// partitions there are, as in Kafka's `FetchRequest.fetchData`.
+fn without_repeats(mut wanted: Vec<WantedPartition>) -> Vec<WantedPartition> {
+    let ascending = wanted.windows(2).all(|pair| {
+        let [a, b] = pair else { return true };
+        (&a.topic, a.topic_id, a.index) < (&b.topic, b.topic_id, b.index)
+    });
+    if ascending {
+        return wanted;
+    }
+    let mut places = HashMap::with_capacity(wanted.len());
+    let mut distinct: Vec<WantedPartition> = Vec::with_capacity(wanted.len());
+    for wanted in wanted.drain(..) {
+        match places.entry((Arc::clone(&wanted.topic), wanted.topic_id, wanted.index)) {
+            Entry::Occupied(place) => distinct[*place.get()] = wanted,
+            Entry::Vacant(place) => {
+                place.insert(distinct.len());
+                distinct.push(wanted);
+            }
+        }
+    }
+    distinct.shrink_to_fit();
+    distinct
 }
 
 fn forgotten_partitions(request: &FetchRequest, by_topic_id: bool) -> Vec<(Arc<str>, Uuid, i32)> {
