@@ -4,8 +4,8 @@ mod net_support;
 
 use std::thread;
 
-use kafka_protocol::messages::FetchResponse;
-use net_support::{Broker, Client, batch, fetch_request, fetch_topic, produce_request, records};
+use kafka_protocol::messages::{FetchResponse, ProduceRequest};
+use net_support::{Broker, Client, batch, fetch_request, fetch_topic, frame, produce_request, records};
 
 /// Longer than a client waits for an answer, so a lost wake-up fails the test instead of only slowing it.
 const NEVER_MS: i32 = 120_000;
@@ -96,4 +96,28 @@ fn many_waiters_on_one_partition_all_hear_of_every_record() {
             writer.call(9, &produce_request("news", at % 8, batch(&[b"item"]), 1));
         }
     });
+}
+
+#[test]
+fn a_client_that_asks_again_at_once_is_served_whatever_the_size_of_its_requests_and_of_their_pieces() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 1, &[]);
+    let mut client = broker.connect();
+    let mut next_offset = 0;
+    for size in [1, 1800, 1900, 2000, 2048, 4000, 15_000, 16_384, 20_000, 300_000] {
+        let value = vec![b'x'; size];
+        for round in 0..30 {
+            // Small ones first, so that the broker waits for the larger one awake.
+            for value in [&value[..1], &value] {
+                let request = frame(next_offset, 9, &produce_request("orders", 0, batch(&[value]), 1));
+                let cut = request.len() * round / 40;
+                client.send_raw(&request[..cut]);
+                client.send_raw(&request[cut..]);
+                let (id, response) = client.receive::<ProduceRequest>(9);
+                let answer = &response.responses[0].partition_responses[0];
+                assert_eq!((id, answer.base_offset), (next_offset, i64::from(next_offset)), "{size}");
+                next_offset += 1;
+            }
+        }
+    }
 }
