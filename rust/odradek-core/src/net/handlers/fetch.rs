@@ -34,7 +34,7 @@ use crate::wire::frame::{RequestHeader, ResponseHead, finish};
 use crate::wire::requests::decode;
 
 /// Ranges of up to this many bytes are loaded, so that they are read once and one system call sends many.
-const LOADED_RANGE_BYTES: usize = 64 << 10;
+const LOADED_RANGE_BYTES: usize = 256 << 10;
 /// At most this much of one response is loaded.
 const LOADED_TOTAL_BYTES: usize = 1 << 20;
 
