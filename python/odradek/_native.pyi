@@ -530,7 +530,9 @@ class NativeProducer:
             table: has `__arrow_c_stream__` or `__arrow_c_array__`; its bytes are copied once, into the batches.
             value: the column of values: binary, large_binary, string or large_string; a null is a tombstone.
             key: the column of keys; None = no keys.
-            partition, headers, timestamp_ms: of all records. Serializers are not applied.
+            partition: of all records; None = by the partitioner.
+            headers: of all records.
+            timestamp_ms: of all records. Serializers are not applied.
 
         Raises:
             As `send_many`; ValueError: no such column, with those there are; TypeError: not Arrow data, or another type.

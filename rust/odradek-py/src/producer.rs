@@ -67,6 +67,10 @@ impl NativeProducer {
 impl Opened {
     fn slot(&self, placed: Placed, timestamp_ms: i64) -> Slot {
         let shared = Arc::clone(self.producer.shared());
+        if shared.is_closing() {
+            // Another thread closed the producer between the check and the append.
+            self.producer.fail_rest();
+        }
         Slot { state: placed.state, index: placed.index, timestamp_ms, shared }
     }
 

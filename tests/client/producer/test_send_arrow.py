@@ -6,6 +6,7 @@ import pytest
 
 import odradek
 from odradek import aio
+from odradek.client.native import ClusterClient, Fetcher
 
 
 @pytest.fixture
@@ -15,9 +16,13 @@ def polled(embedded, producer, unique):
     for key, value in ((b"a", b"1"), (None, b"2"), (b"c", None)):
         producer.send(topic, value, key, partition=0)
     producer.flush(10)
-    with odradek.Consumer(embedded.bootstrap_servers, auto_offset_reset="earliest") as consumer:
-        consumer.assign([odradek.TopicPartition(topic, 0)])
-        batch = consumer.poll_arrow(timeout=20, max_records=3)
+    # The fetcher is what Consumer.poll_arrow stands on; nothing else in the suite makes Arrow data.
+    client = ClusterClient({"bootstrap.servers": embedded.bootstrap_servers})
+    fetcher = Fetcher(client, {})
+    fetcher.assign([(topic, 0, 0)])
+    batch = fetcher.poll_arrow(20_000, 3)
+    fetcher.close()
+    client.close(0)
     assert batch.num_rows == 3
     return batch
 
@@ -38,9 +43,9 @@ def test_columns_are_chosen_by_name(producer, stored, unique, polled):
 
 
 def test_a_wrong_column_is_named_with_those_there_are(producer, polled):
-    with pytest.raises(ValueError, match="'?no_such'?.*there are topic, partition, offset"):
+    with pytest.raises(ValueError, match=r"no_such.*there are topic, partition, offset"):
         producer.send_arrow("t", polled, value="no_such")
-    with pytest.raises(TypeError, match="offset.*Int64"):
+    with pytest.raises(TypeError, match=r"offset.*Int64"):
         producer.send_arrow("t", polled, value="offset")
     with pytest.raises(TypeError, match="no Arrow table"):
         producer.send_arrow("t", [b"x"])
