@@ -53,6 +53,9 @@ enum Tried {
     NeedsTopic(usize),
 }
 
+/// Where the I/O thread puts a topic that a thread waits for.
+type Found = (Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar);
+
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
@@ -184,7 +187,7 @@ impl Opened {
     }
 
     fn find_topic(&self, py: Python<'_>, name: &str, partitions: usize, until: Instant) -> PyResult<Arc<Topic>> {
-        let found: Arc<(Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar)> = Arc::default();
+        let found: Arc<Found> = Arc::default();
         let result = Arc::clone(&found);
         self.producer.find_topic(name, partitions, until, move |topic| {
             *result.0.lock() = Some(topic);
