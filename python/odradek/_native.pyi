@@ -402,7 +402,7 @@ class DeliveryFuture:
         """Wait and return why the record failed; None if it was written. As `result` otherwise."""
     def done(self) -> bool:
         """Return whether the record's fate is known."""
-    def add_done_callback(self, function: Callable[[DeliveryFuture], object], /) -> None:
+    def add_done_callback(self, function: Callable[[DeliveryFuture], object]) -> None:
         """Call `function(future)` once it is done: on the producer's delivery thread, or here if it is done already.
 
         What it raises is logged.
@@ -438,7 +438,7 @@ class ManyFuture:
         """Wait and return why the first of those records failed that did; None if all were written."""
     def done(self) -> bool:
         """Return whether every record's fate is known."""
-    def add_done_callback(self, function: Callable[[ManyFuture], object], /) -> None:
+    def add_done_callback(self, function: Callable[[ManyFuture], object]) -> None:
         """Call `function(future)` once all are done, as `DeliveryFuture.add_done_callback`."""
     def __await__(self) -> Generator[Any, None, list[RecordMetadata]]: ...
     def __len__(self) -> int: ...
