@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 import pytest
-from confluent_kafka import Message
 
 from odradek.cli.failures import CommandError
 from odradek.cli.output import columns
@@ -13,6 +12,7 @@ from odradek.cli.parameters import unescape
 from odradek.cli.produce import LineFormat
 from odradek.cli.record_format import json_writer, line_writer, template_writer
 from odradek.cli.reset_offsets import parse_datetime, parse_duration, read_offsets_file
+from odradek.client.consumer.record import Record
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,16 @@ def test_line_splits_at_the_first_separator_only() -> None:
         form.split(b"k:v")
 
 
-RECORD = Message(
+RECORD = Record(
     topic="t",
     partition=3,
     offset=42,
+    timestamp_ms=1700,
+    timestamp_type="LogAppendTime",
     key=b"k",
     value=None,
-    headers=[("h", b"1"), ("h", None)],
-    timestamp=(2, 1700),
+    headers=(("h", b"1"), ("h", None)),
+    leader_epoch=0,
 )
 
 

@@ -204,7 +204,7 @@ def test_unknown_partition_names_those_there_are(run: Run, topic: str) -> None:
 def test_bad_client_property_is_named(run: Run, topic: str) -> None:
     failed = run("produce", topic, "--property", "no.such=1", stdin="x\n")
     assert failed.code == 1
-    assert '"no.such"' in failed.error_line
+    assert "no.such" in failed.error_line
 
 
 def test_progress_bar_goes_to_stderr_when_forced(run: Run, topic: str) -> None:

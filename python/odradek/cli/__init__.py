@@ -19,9 +19,11 @@ from odradek.cli.failures import describe_failure
 __all__ = ["main", "odradek"]
 
 COMMANDS = {
+    "bench": "odradek.cli.bench:bench",
     "completion": "odradek.cli.completion:completion",
     "configs": "odradek.cli.configs:configs",
     "consume": "odradek.cli.consume:consume",
+    "doctor": "odradek.cli.doctor:doctor",
     "groups": "odradek.cli.groups:groups",
     "log": "odradek.cli.log:log",
     "metadata": "odradek.cli.metadata:metadata",

@@ -1,26 +1,27 @@
-"""The cluster a command talks to: its options, and the client objects made from them.
+"""The cluster a command talks to: its options, and the clients made from them.
 
 One `Cluster` is made per command line. It finds out within moments whether anything answers at the bootstrap servers,
-so that a wrong address is a clear line and not a long wait, and it turns client errors into `CommandError`.
+so that a wrong address is a clear line and not a long wait, and it turns the clients' errors into `CommandError`.
 """
 
 import functools
-import logging
 import socket
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from odradek.cli.failures import CommandError, kafka_reason
+from odradek.cli.failures import CommandError, reason
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, Producer
-    from confluent_kafka.admin import AdminClient, TopicMetadata
+    from odradek.client.admin.admin import Admin
+    from odradek.client.consumer.consumer import Consumer
+    from odradek.client.metadata import TopicInfo
+    from odradek.client.producer.producer import Producer
+    from odradek.errors import OdradekError
 
 __all__ = ["Cluster", "connection_options"]
 
@@ -30,6 +31,7 @@ R = TypeVar("R")
 _CONNECT_SECONDS = 3.0
 _DEFAULT_PORT = 9092
 _PATIENCE_SECONDS = 1.0
+_RETRY_SECONDS = 0.1
 
 
 def _addresses(servers: str) -> list[tuple[str, int]]:
@@ -47,27 +49,25 @@ def _addresses(servers: str) -> list[tuple[str, int]]:
 
 
 class Cluster:
-    """Where and how to connect. Makes clients; every wait on the cluster is bounded by `timeout` seconds."""
+    """Where and how to connect. Makes clients, which are closed when the command ends.
+
+    Every wait on the cluster is bounded by `timeout` seconds.
+    """
 
     def __init__(self, servers: str, properties: dict[str, str], timeout: float) -> None:
-        self.servers = servers
         self.properties = properties
         self.timeout = timeout
-        self._last_error: KafkaError | None = None
+        self._addresses = _addresses(servers)
+        self.servers = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self._addresses
+        )
 
-    def _note_error(self, error: "KafkaError") -> None:
-        # "all brokers down" follows the error that says why; keep the why.
-        if self._last_error is None or error.code() != error._ALL_BROKERS_DOWN:  # noqa: SLF001  its public spelling
-            self._last_error = error
-
-    def _settings(self, **more: object) -> dict[str, Any]:
+    def _config(self, settings: dict[str, object]) -> dict[str, Any]:
         return {
             "client.id": "odradek",
             "socket.connection.setup.timeout.ms": max(1000, int(self.timeout * 1000)),
-            "error_cb": self._note_error,
-            "logger": _silent_logger(),
             **self.properties,
-            **more,
+            **settings,
             "bootstrap.servers": self.servers,
         }
 
@@ -78,7 +78,7 @@ class Cluster:
             CommandError: none of them accepts a connection.
         """
         reasons = []
-        for host, port in _addresses(self.servers):
+        for host, port in self._addresses:
             try:
                 socket.create_connection((host, port), timeout=min(_CONNECT_SECONDS, self.timeout)).close()
             except OSError as error:
@@ -90,99 +90,87 @@ class Cluster:
             "`odradek serve` starts one, -b names another"
         )
 
-    def admin(self) -> "AdminClient":
-        """Return a connected admin client."""
-        from confluent_kafka.admin import AdminClient
-
-        return self._make(AdminClient)
-
-    def producer(self, **settings: object) -> "Producer":
-        """Return a producer with these settings under librdkafka's names."""
-        from confluent_kafka import Producer
-
-        return self._make(Producer, settings)
-
-    def consumer(self, **settings: object) -> "Consumer":
-        """Return a consumer with these settings under librdkafka's names."""
-        from confluent_kafka import Consumer
-
-        return self._make(Consumer, settings)
-
-    def _make(self, kind: Callable[[dict[str, Any]], R], settings: dict[str, object] | None = None) -> R:
-        from confluent_kafka import KafkaException
+    def admin(self) -> "Admin":
+        """Return an admin client."""
+        from odradek.client.admin.admin import Admin
 
         self.check_reachable()
-        try:
-            return kind(self._settings(**(settings or {})))
-        except KafkaException as error:
-            raise CommandError(f"client properties: {kafka_reason(error.args[0])}") from error
+        timeout_ms = max(1, int(self.timeout * 1000))
+        times: dict[str, object] = {"default.api.timeout.ms": timeout_ms, "request.timeout.ms": timeout_ms}
+        return self._closed_at_the_end(Admin.from_config(self._config(times)))
 
-    def result(self, future: "Future[R]", doing: str) -> R:
-        """Wait for an answer.
+    def producer(self, **settings: object) -> "Producer":
+        """Return a producer with these options under Kafka's names."""
+        from odradek.client.producer.producer import Producer
+
+        self.check_reachable()
+        return self._closed_at_the_end(Producer.from_config(self._config(settings)))
+
+    def consumer(self, **settings: object) -> "Consumer":
+        """Return a consumer with these options under Kafka's names."""
+        from odradek.client.consumer.consumer import Consumer
+
+        self.check_reachable()
+        return self._closed_at_the_end(Consumer.from_config(self._config(settings)))
+
+    @staticmethod
+    def _closed_at_the_end(client: R) -> R:
+        closing: Any = client
+        click.get_current_context().call_on_close(closing.close)
+        return client
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Turn a client's error into the line the user reads.
 
         Args:
-            future: what an admin call returned.
-            doing: what is under way, for the error: "create topic orders".
+            what: is under way: "create topic orders".
 
         Raises:
-            CommandError: the cluster refused, or did not answer in time.
+            CommandError: from the client's error, which is its cause.
         """
-        from confluent_kafka import KafkaException
+        from odradek.errors import ConfigError, OdradekError
 
         try:
-            return future.result(self.timeout + 1)
-        except KafkaException as error:
-            raise self.failure(error.args[0], doing) from error
-        except FutureTimeoutError as error:
-            raise CommandError(f"can't {doing}: no answer from {self.servers} in {self.timeout:g} s") from error
+            yield
+        except ConfigError:
+            raise  # says all by itself: an option of --command-config
+        except OdradekError as error:
+            raise self.failure(error, what) from error
 
-    def failure(self, error: "KafkaError", doing: str) -> CommandError:
-        """Return the error to raise for a refusal: what was tried, the broker's reason, and what to do."""
-        text = f"can't {doing}: {kafka_reason(error)}"
-        if error.code() in (error._TIMED_OUT, error._TRANSPORT, error._ALL_BROKERS_DOWN):  # noqa: SLF001
-            why = kafka_reason(self._last_error) if self._last_error else f"no answer in {self.timeout:g} s"
-            text += f" [{why}]; check the broker's log and advertised address, or raise --timeout"
-        elif error.code() == error.UNKNOWN_TOPIC_OR_PART:
+    def failure(self, error: "OdradekError", doing: str) -> CommandError:
+        """Return the error to raise for a refusal: what was tried, the reason, and what to do."""
+        from odradek.errors import ClientError, UnknownTopicOrPartitionError
+
+        text = f"can't {doing}: {reason(error)}"
+        if isinstance(error, ClientError):
+            text += "; check the broker's log and advertised address (`odradek doctor`), or raise --timeout"
+        elif isinstance(error, UnknownTopicOrPartitionError):
             text += "; `odradek topics list` shows what there is"
         return CommandError(text)
 
-    def topic(
-        self, client: "Producer | Consumer | AdminClient", name: str, patience: float = _PATIENCE_SECONDS
-    ) -> "TopicMetadata":
+    def topic(self, admin: "Admin", name: str, patience: float = _PATIENCE_SECONDS) -> "TopicInfo":
         """Return a topic's metadata.
 
         Args:
-            client: asks; a producer's question makes the broker create the topic if it does so on request.
+            admin: asks.
             name: of the topic.
             patience: seconds to go on asking: a broker of a cluster may learn of a new topic after its creator did.
 
         Raises:
             CommandError: there is no such topic, or no answer.
         """
-        from confluent_kafka import KafkaException
+        from odradek.errors import UnknownTopicOrPartitionError
 
-        doing = f"find topic {name}"
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                found = client.list_topics(name, timeout=self.timeout).topics[name]
-            except KafkaException as error:
-                raise self.failure(error.args[0], doing) from error
-            if found.error is None:
-                return found
-            passing = (found.error.UNKNOWN_TOPIC_OR_PART, found.error.LEADER_NOT_AVAILABLE)
-            if found.error.code() not in passing or time.monotonic() >= deadline:
-                raise self.failure(found.error, doing)
-            time.sleep(0.1)
-
-
-@functools.cache
-def _silent_logger() -> logging.Logger:
-    """Swallow librdkafka's own log lines: they are for programmers; errors reach the user as one line of ours."""
-    logger = logging.getLogger("odradek.cli.librdkafka")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger
+        with self.doing(f"find topic {name}"):
+            while True:
+                try:
+                    return admin.describe_topics(name)[name]
+                except UnknownTopicOrPartitionError:
+                    if time.monotonic() >= deadline:
+                        raise
+                time.sleep(_RETRY_SECONDS)
 
 
 def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callable[..., R]:
@@ -203,7 +191,7 @@ def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callabl
         "--command-config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Client properties (name=value lines), for instance for TLS and SASL.",
+        help="Client options under Kafka's names (name=value lines).",
     )
     @click.option(
         "--timeout",

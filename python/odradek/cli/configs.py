@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,8 @@ from odradek.cli.output import json_option, print_columns, print_json
 from odradek.cli.parameters import KEY_VALUE
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, ConfigEntry
+    from odradek.client.admin.admin import Admin
+    from odradek.client.admin.values import ConfigChange, ConfigEntry, ResourceKind
 
 __all__ = ["alter_configs", "configs", "read_configs"]
 
@@ -29,20 +30,22 @@ class Setting:
     sensitive: bool
 
 
-# Kafka's ConfigSource numbers in the words of the tables.
-_SOURCES = {1: "topic", 2: "broker", 3: "cluster", 4: "file", 5: "default", 8: "group"}
+_SOURCES = {"broker_default": "cluster", "static": "file"}
+"""The client's words for where a value comes from, in those of the tables where they differ."""
 
 
 def _setting(entry: "ConfigEntry") -> Setting:
-    number: Any = entry.source  # an int, whatever its annotation says
-    return Setting(entry.name, entry.value, _SOURCES.get(number, "unknown"), entry.is_read_only, entry.is_sensitive)
+    source = _SOURCES.get(entry.source, entry.source)
+    return Setting(entry.name, entry.value, source, entry.read_only, entry.sensitive)
 
 
-def read_configs(cluster: Cluster, admin: "AdminClient", kind: str, names: Sequence[str]) -> dict[str, list[Setting]]:
+def read_configs(
+    cluster: Cluster, admin: "Admin", kind: "ResourceKind", names: Sequence[str]
+) -> dict[str, list[Setting]]:
     """Return the settings of topics or brokers, by resource and sorted by name.
 
     Args:
-        cluster: says how long to wait.
+        cluster: turns errors into lines.
         admin: asks.
         kind: topic or broker.
         names: of the topics, or broker ids as text.
@@ -50,22 +53,19 @@ def read_configs(cluster: Cluster, admin: "AdminClient", kind: str, names: Seque
     Raises:
         CommandError: one of them does not exist, or no answer.
     """
-    from confluent_kafka.admin import ConfigResource
+    from odradek.client.admin.values import ConfigResource
 
     if not names:
         return {}
-    futures = admin.describe_configs([ConfigResource(kind, name) for name in names], request_timeout=cluster.timeout)
-    found = {}
-    for resource, future in futures.items():
-        entries = cluster.result(future, f"describe the settings of {kind} {resource.name}")
-        found[resource.name] = [_setting(entries[name]) for name in sorted(entries)]
-    return found
+    with cluster.doing(f"describe the settings of {kind} {', '.join(names)}"):
+        found = admin.describe_configs([ConfigResource(kind, name) for name in names])
+    return {resource.name: [_setting(entries[name]) for name in sorted(entries)] for resource, entries in found.items()}
 
 
 def alter_configs(
     cluster: Cluster,
-    admin: "AdminClient",
-    kind: str,
+    admin: "Admin",
+    kind: "ResourceKind",
     name: str,
     settings: Sequence[tuple[str, str]],
     removals: Sequence[str],
@@ -75,13 +75,11 @@ def alter_configs(
     Raises:
         CommandError: the broker refused; nothing was changed.
     """
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+    from odradek.client.admin.values import ConfigResource
 
-    changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings]
-    changes += [ConfigEntry(key, None, incremental_operation=AlterConfigOpType.DELETE) for key in removals]
-    resource = ConfigResource(kind, name, incremental_configs=changes)
-    [future] = admin.incremental_alter_configs([resource], request_timeout=cluster.timeout).values()
-    cluster.result(future, f"change the settings of {kind} {name or 'defaults'}")
+    changes: dict[str, ConfigChange] = {**dict(settings), **dict.fromkeys(removals)}
+    with cluster.doing(f"change the settings of {kind} {name or 'defaults'}"):
+        admin.alter_configs({ConfigResource(kind, name): changes})
 
 
 @click.group(
@@ -95,7 +93,7 @@ def configs() -> None:
     """Describe and alter the settings of topics and brokers."""
 
 
-def _target(topic: str | None, broker: int | None) -> tuple[str, str]:
+def _target(topic: str | None, broker: int | None) -> "tuple[ResourceKind, str]":
     if (topic is None) == (broker is None):
         raise click.UsageError("give either --topic or --broker")
     return ("topic", topic) if topic is not None else ("broker", str(broker))

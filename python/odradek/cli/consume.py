@@ -1,7 +1,7 @@
 """`odradek consume`: records of a topic to stdout.
 
-A record counts as consumed when it has been written: offsets are stored for commit only after the flush, so what a
-broken pipe swallowed comes again. How a record is written is in `record_format.py`.
+A record counts as consumed when it has been written: offsets are committed only after the flush, so what a broken pipe
+swallowed comes again. How a record is written is in `record_format.py`.
 """
 
 import sys
@@ -9,24 +9,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
-from uuid import uuid4
 
 import click
 
 from odradek.cli.cluster import Cluster, connection_options
 from odradek.cli.command import Command
-from odradek.cli.failures import CommandError, is_passing, kafka_reason
+from odradek.cli.failures import CommandError, is_passing
 from odradek.cli.parameters import KEY_VALUE
 from odradek.cli.record_format import PRINT_PROPERTIES, RecordWriter, json_writer, line_writer, template_writer
 from odradek.cli.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message
+    from odradek.client.consumer.consumer import Consumer
+    from odradek.client.native import ConsumerRecord
+    from odradek.types import TopicPartition
 
 __all__ = ["consume"]
 
 _POLL_SECONDS = 0.2
-_BATCH_RECORDS = 500
+_COMMIT_SECONDS = 5.0
+_MOST_RECORDS = 500
 
 
 class OffsetType(click.ParamType[str | int]):
@@ -61,108 +63,122 @@ class Output:
         self.write = write
         self.count = 0
 
-    def put(self, records: "Sequence[Message]") -> dict[tuple[str, int], int]:
-        """Write records; return, by topic and partition, the offset after the last one."""
+    def put(self, records: "Sequence[ConsumerRecord]") -> "dict[TopicPartition, int]":
+        """Write records; return, by partition, the offset after the last one."""
+        from odradek.types import TopicPartition
+
         positions = {}
         for record in records:
             self.stream.write(self.write(record))
-            positions[record.topic() or "", record.partition() or 0] = (record.offset() or 0) + 1
+            positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         self.stream.flush()
         self.count += len(records)
         return positions
 
 
-def _assign(cluster: Cluster, consumer: "Consumer", topic: str, partition: int | None, offset: str | int) -> int:
-    """Take one or all partitions of a topic from an offset on; return how many partitions that is."""
-    from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaException, TopicPartition
+def _assign(cluster: Cluster, consumer: "Consumer", topic: str, partition: int | None, offset: str | int) -> None:
+    """Take one or all partitions of a topic from an offset on."""
+    from odradek.types import TopicPartition
 
-    found = sorted(cluster.topic(consumer, topic).partitions)
-    if partition is not None and partition not in found:
-        raise CommandError(f"topic {topic} has no partition {partition}; it has {len(found)}")
-    taken = []
-    for number in found if partition is None else [partition]:
-        place = TopicPartition(topic, number)
-        if offset in ("earliest", "latest"):
-            place.offset = OFFSET_BEGINNING if offset == "earliest" else OFFSET_END
-        else:
-            try:
-                low, high = consumer.get_watermark_offsets(place, timeout=cluster.timeout)
-            except KafkaException as error:
-                raise cluster.failure(error.args[0], f"find the offsets of {topic}-{number}") from error
-            wanted = int(offset)
-            place.offset = max(low, high + wanted) if wanted < 0 else wanted
-            if not low <= place.offset <= high:
-                raise CommandError(
-                    f"offset {wanted} of {topic}-{number} is out of range; it holds offsets {low} to {high}"
-                )
-        taken.append(place)
-    consumer.assign(taken)
-    return len(taken)
+    count = len(cluster.topic(cluster.admin(), topic).partitions)
+    if partition is not None and partition >= count:
+        raise CommandError(f"topic {topic} has no partition {partition}; it has {count}")
+    places = [TopicPartition(topic, number) for number in (range(count) if partition is None else [partition])]
+    with cluster.doing(f"find the offsets of {topic}"):
+        ends = consumer.end_offsets(places, timeout=cluster.timeout)
+        starts = ends if offset == "latest" else consumer.beginning_offsets(places, timeout=cluster.timeout)
+    if not isinstance(offset, str):
+        starts = {place: _within(place, offset, starts[place], ends[place]) for place in places}
+    consumer.assign(places)
+    for place in places:
+        consumer.seek(place, starts[place])
+
+
+def _within(place: "TopicPartition", wanted: int, first: int, end: int) -> int:
+    """Return the offset to start at; a negative one counts from the end."""
+    start = max(first, end + wanted) if wanted < 0 else wanted
+    if not first <= start <= end:
+        raise CommandError(
+            f"offset {wanted} of {place.topic}-{place.partition} is out of range; it holds offsets {first} to {end}"
+        )
+    return start
 
 
 class _Loop:
-    """Poll, write, store, until a limit or a request to stop."""
+    """Poll, write, commit what was written, until a limit or a request to stop."""
 
-    def __init__(self, consumer: "Consumer", output: Output, limits: Limits, partitions: int | None) -> None:
+    def __init__(
+        self, cluster: Cluster, consumer: "Consumer", output: Output, limits: Limits, *, commits: bool
+    ) -> None:
         """Make the loop.
 
         Args:
-            consumer: subscribed or assigned.
+            cluster: turns errors into lines.
+            consumer: to be subscribed or assigned before `run`.
             output: where records go.
             limits: when to stop.
-            partitions: how many are assigned; None if a group assigns them.
+            commits: whether what was written is committed: in a group.
         """
+        self.cluster = cluster
         self.consumer = consumer
         self.output = output
         self.limits = limits
-        self.partitions = partitions
-        self.ended: set[tuple[str | None, int | None]] = set()
-        self.last_record = time.monotonic()
+        self.commits = commits
+        self.written: dict[TopicPartition, int] = {}
+        """Next offset of partitions of which something was written since the last commit."""
+        self.last_record = self.last_commit = time.monotonic()
 
     def run(self, stop: StopRequest) -> None:
         """Consume."""
-        while not stop and not self._done():
-            first = self.consumer.poll(_POLL_SECONDS)
-            if first is None:
-                continue
-            room = _BATCH_RECORDS
-            if self.limits.max_records is not None:
-                room = min(room, self.limits.max_records - self.output.count)
-            batch = [first, *(self.consumer.consume(room - 1, timeout=0) if room > 1 else [])]
-            self._take(batch)
+        with self.cluster.doing("consume"):
+            while not stop and not self._done():
+                records = self._poll()
+                if records:
+                    self.last_record = time.monotonic()
+                    self.written |= self.output.put(records)
+                elif self.limits.at_end and self._at_end():
+                    break
+                if self.commits and self.written and time.monotonic() - self.last_commit >= _COMMIT_SECONDS:
+                    self.commit()
+
+    def commit(self, _partitions: object = None) -> None:
+        """Commit what was written; also what the group calls before it takes partitions away."""
+        from odradek.errors import CommitFailedError
+
+        self.last_commit = time.monotonic()
+        written, self.written = self.written, {}
+        if not written:
+            return
+        try:
+            self.consumer.commit(written, timeout=self.cluster.timeout)
+        except CommitFailedError as error:  # others have the partitions now, and read these records once more
+            click.echo(f"odradek: {error}", err=True)
+
+    def _poll(self) -> "list[ConsumerRecord]":
+        from odradek.errors import OdradekError
+
+        room = None
+        if self.limits.max_records is not None:
+            room = self.limits.max_records - self.output.count
+        try:
+            return self.consumer.poll(_POLL_SECONDS, max_records=None if room is None else min(room, _MOST_RECORDS))
+        except OdradekError as error:
+            if is_passing(error):
+                return []
+            raise
 
     def _done(self) -> bool:
         limits = self.limits
         if limits.max_records is not None and self.output.count >= limits.max_records:
             return True
-        if limits.at_end and self.ended and len(self.ended) >= (self.partitions or len(self.consumer.assignment())):
-            return True
         return limits.idle_seconds is not None and time.monotonic() - self.last_record >= limits.idle_seconds
 
-    def _take(self, batch: "list[Message]") -> None:
-        from confluent_kafka import TopicPartition
-
-        records = []
-        failure = None
-        for message in batch:
-            error = message.error()
-            place = (message.topic(), message.partition())
-            if error is None:
-                self.ended.discard(place)
-                records.append(message)
-            elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  its public spelling
-                self.ended.add(place)
-            elif not is_passing(error):
-                failure = failure or CommandError(f"can't consume: {kafka_reason(error)}")
-        if records:
-            self.last_record = time.monotonic()
-            positions = self.output.put(records)
-            if self.partitions is None:
-                self.consumer.store_offsets(
-                    offsets=[TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
-                )
-        if failure:
-            raise failure
+    def _at_end(self) -> bool:
+        assigned = self.consumer.assignment()
+        if not assigned:
+            return False
+        ends = self.consumer.end_offsets(assigned, timeout=self.cluster.timeout)
+        return all(self.consumer.position(place, timeout=self.cluster.timeout) >= end for place, end in ends.items())
 
 
 def _split_properties(properties: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -239,28 +255,27 @@ def consume(
     shown, client = _split_properties(properties)
     write = json_writer if as_json else template_writer(template) if template is not None else line_writer(shown)
     start: str | int = offset if offset is not None else "earliest" if from_beginning else "latest"
-    reset = "earliest" if from_beginning else "latest" if group else "error"
-    consumer = cluster.consumer(
-        **{
-            "group.id": group or f"odradek-console-{uuid4().hex[:12]}",
-            "auto.offset.reset": reset,
-            "enable.auto.commit": group is not None,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "isolation.level": isolation_level,
-            **client,
-        }
-    )
+    reset = "earliest" if from_beginning else "latest" if group else "none"
+    settings: dict[str, object] = {
+        "auto.offset.reset": reset,
+        "enable.auto.commit": False,
+        "isolation.level": isolation_level,
+        **client,
+    }
+    if group is not None:
+        settings["group.id"] = group
+    consumer = cluster.consumer(**settings)
     limits = Limits(max_messages, None if timeout_ms is None else timeout_ms / 1000, exit_at_end)
+    loop = _Loop(cluster, consumer, Output(sys.stdout.buffer, write), limits, commits=group is not None)
     with stop_on_signals() as stop:
+        if group is None:
+            _assign(cluster, consumer, topic, partition, start)
+        else:
+            cluster.topic(cluster.admin(), topic)
+            consumer.subscribe([topic], on_revoked=loop.commit)
         try:
-            partitions = None
-            if group is None:
-                partitions = _assign(cluster, consumer, topic, partition, start)
-            else:
-                cluster.topic(consumer, topic)
-                consumer.subscribe([topic])
-            _Loop(consumer, Output(sys.stdout.buffer, write), limits, partitions).run(stop)
+            loop.run(stop)
         finally:
-            consumer.close()
+            if group is not None:
+                loop.commit()
     click.get_current_context().exit(stop.exit_code)

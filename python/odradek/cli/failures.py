@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError
+    from odradek.errors import OdradekError
 
-__all__ = ["CommandError", "Failure", "describe_failure", "is_passing", "kafka_reason"]
+__all__ = ["CommandError", "Failure", "describe_failure", "is_passing", "reason"]
 
 
 class CommandError(Exception):
@@ -24,26 +24,19 @@ class Failure:
     exit_code: int
 
 
-def is_passing(error: "KafkaError") -> bool:
-    """Tell whether a consumer's error goes by itself while its client tries on. A topic that is gone is not one."""
-    from odradek.errors import ErrorCode
+def is_passing(error: "OdradekError") -> bool:
+    """Tell whether a client's error goes by itself while it tries on. A topic that is gone is not one."""
+    from odradek.errors import RetriableError, UnknownTopicOrPartitionError
 
-    lost = (error._TRANSPORT, error._ALL_BROKERS_DOWN, error._TIMED_OUT, error._WAIT_COORD)  # noqa: SLF001  public spelling
-    known = ErrorCode.__members__.values()
-    retriable = {int(code) for code in known if code.retriable and code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
-    return not error.fatal() and (error.code() in lost or error.code() in retriable)
+    return isinstance(error, RetriableError) and not isinstance(error, UnknownTopicOrPartitionError)
 
 
-def kafka_reason(error: "KafkaError") -> str:
-    """Return librdkafka's text of an error with Kafka's own name of it, without librdkafka's prefixes."""
-    from odradek.errors import ErrorCode
+def reason(error: Exception) -> str:
+    """Return an error's text, with Kafka's name of the code that a broker answered."""
+    from odradek.errors import KafkaError
 
-    text = error.str()
-    for prefix in ("Broker: ", "Local: "):
-        text = text.removeprefix(prefix)
-    known = ErrorCode.__members__.values()
-    name = next((code.name for code in known if code == error.code()), None)
-    return f"{text.rstrip('.')} ({name})" if name else text  # librdkafka's own errors, below -1, have no name
+    text = str(error).rstrip(".")
+    return f"{text} ({error.error_code.name})" if isinstance(error, KafkaError) else text
 
 
 def _usage_failure(error: click.UsageError) -> Failure:
@@ -71,13 +64,10 @@ def describe_failure(error: Exception) -> Failure:
     from odradek.errors import InternalError, OdradekError
 
     if isinstance(error, OdradekError) and not isinstance(error, InternalError):
-        return Failure(_one_line(str(error)), 1)
+        return Failure(_one_line(reason(error)), 1)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Failure(_one_line(f"{where}{error.strerror or error}"), 1)
-    if type(error).__name__ == "KafkaException":  # by name: the client library may not be loaded
-        cause: Any = error.args[0]
-        return Failure(_one_line(kafka_reason(cause)), 1)
     return Failure(
         _one_line(f"a bug in odradek: {type(error).__name__}: {error} (ODRADEK_DEBUG=1 shows where; please report it)"),
         1,

@@ -9,7 +9,8 @@ from odradek.cli.cluster import Cluster
 from odradek.cli.failures import CommandError
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, OffsetSpec
+    from odradek.client.admin.admin import Admin
+    from odradek.client.admin.values import OffsetSpec
 
 __all__ = ["TOPIC_PARTITIONS", "Place", "expand", "offsets_at"]
 
@@ -41,7 +42,7 @@ class TopicPartitions(click.ParamType[tuple[str, list[int] | None]]):
 TOPIC_PARTITIONS = TopicPartitions()
 
 
-def expand(cluster: Cluster, admin: "AdminClient", wanted: Sequence[tuple[str, list[int] | None]]) -> list[Place]:
+def expand(cluster: Cluster, admin: "Admin", wanted: Sequence[tuple[str, list[int] | None]]) -> list[Place]:
     """Return the partitions that `--topic` options name.
 
     Raises:
@@ -49,39 +50,30 @@ def expand(cluster: Cluster, admin: "AdminClient", wanted: Sequence[tuple[str, l
     """
     places: set[Place] = set()
     for topic, numbers in wanted:
-        there = cluster.topic(admin, topic).partitions
-        for number in there if numbers is None else numbers:
-            if number not in there:
-                raise CommandError(f"topic {topic} has no partition {number}; it has {len(there)}")
+        count = len(cluster.topic(admin, topic).partitions)
+        for number in range(count) if numbers is None else numbers:
+            if number >= count:
+                raise CommandError(f"topic {topic} has no partition {number}; it has {count}")
             places.add((topic, number))
     return sorted(places)
 
 
-def offsets_at(cluster: Cluster, admin: "AdminClient", places: Iterable[Place], spec: "OffsetSpec") -> dict[Place, int]:
+def offsets_at(cluster: Cluster, admin: "Admin", places: Iterable[Place], spec: "OffsetSpec") -> dict[Place, int]:
     """Return the offset of each partition that `spec` names; -1 where no record is as young as the time asked for.
 
     Partitions that are gone are left out.
     """
-    from confluent_kafka import TopicPartition
+    from odradek.errors import KafkaError, UnknownTopicOrPartitionError
+    from odradek.types import TopicPartition
 
-    asked = {TopicPartition(topic, number): spec for topic, number in places}
+    asked = {TopicPartition(*place): spec for place in places}
     if not asked:
         return {}
-    found = {}
-    for place, future in admin.list_offsets(asked, request_timeout=cluster.timeout).items():
+    with cluster.doing("find the offsets of partitions"):
         try:
-            found[place.topic, place.partition] = cluster.result(
-                future, f"find the offsets of {place.topic}-{place.partition}"
-            ).offset
-        except CommandError as error:
-            if not _is_gone(error):
+            found = admin.list_offsets(asked)
+        except KafkaError as error:
+            if any(not isinstance(cause, UnknownTopicOrPartitionError) for cause in error.errors.values()):
                 raise
-    return found
-
-
-def _is_gone(error: CommandError) -> bool:
-    from confluent_kafka import KafkaError, KafkaException
-
-    cause = error.__cause__
-    codes = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
-    return isinstance(cause, KafkaException) and cause.args[0].code() in codes
+            found = error.results
+    return {(place.topic, place.partition): -1 if row is None else row.offset for place, row in found.items()}

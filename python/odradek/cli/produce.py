@@ -10,7 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,20 +19,21 @@ import click
 
 from odradek.cli.cluster import Cluster, connection_options
 from odradek.cli.command import Command
-from odradek.cli.failures import CommandError, kafka_reason
+from odradek.cli.failures import CommandError, reason
 from odradek.cli.parameters import KEY_VALUE, as_flag, unescape
 from odradek.cli.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message, Producer
+    from odradek.client.producer.producer import Producer
+    from odradek.types import RecordMetadata
 
 __all__ = ["produce"]
 
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 _ERRORS_SHOWN = 5
 _DELIVERY_TIMEOUT_MS = 30_000
+_REQUEST_TIMEOUT_MS = 15_000
 _CREATION_PATIENCE_SECONDS = 3.0
-_POLL_EVERY_RECORDS = 1000
 _IDLE_SECONDS = 0.2
 _CHUNK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 100 << 20
@@ -64,23 +65,35 @@ class LineFormat:
 
 @dataclass
 class Tally:
-    """What became of the records; tells the first errors at once and counts the rest."""
+    """What became of the records; tells the first errors at once and counts the rest.
+
+    `sent` and `refused` are counted by the thread that reads, `undelivered` by the producer's: no count has two writers.
+    """
 
     topic: str
-    accepted: int = 0
-    accepted_bytes: int = 0
-    failed: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+    refused: int = 0
+    undelivered: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def on_delivery(self, error: "KafkaError | None", _message: "Message") -> None:
-        """Count a record that the cluster did not take; librdkafka's delivery callback."""
+    def on_delivery(self, _metadata: "RecordMetadata | None", error: Exception | None) -> None:
+        """Count a record that the cluster did not take; the producer's delivery callback."""
         if error is not None:
-            self.accepted -= 1
-            self.refuse(f"record not delivered: {kafka_reason(error)}")
+            self.undelivered += 1
+            self._tell(f"record not delivered: {reason(error)}")
 
     def refuse(self, why: str) -> None:
-        """Count a failure, and show it unless there have been many."""
-        self.failed += 1
+        """Count a line that can't be sent, and show why unless there have been many."""
+        self.refused += 1
+        self._tell(why)
+
+    @property
+    def failed(self) -> int:
+        """Lines that did not become records in the topic."""
+        return self.refused + self.undelivered
+
+    def _tell(self, why: str) -> None:
         if self.failed <= _ERRORS_SHOWN:
             click.echo(f"odradek: {why}", err=True)
         if self.failed == _ERRORS_SHOWN:
@@ -89,9 +102,10 @@ class Tally:
     def summary(self) -> str:
         """Say in one line what was delivered, how fast, and what was not."""
         seconds = max(time.monotonic() - self.started, 1e-6)
+        delivered = self.sent - self.undelivered
         text = (
-            f"{self.accepted:,} records delivered to {self.topic} "
-            f"({self.accepted_bytes / 1e6:,.1f} MB in {seconds:,.1f} s, {self.accepted / seconds:,.0f} records/s)"
+            f"{delivered:,} records delivered to {self.topic} "
+            f"({self.sent_bytes / 1e6:,.1f} MB in {seconds:,.1f} s, {delivered / seconds:,.0f} records/s)"
         )
         return text + (f", {self.failed:,} failed" if self.failed else "")
 
@@ -155,49 +169,34 @@ def _send_all(
     tally: Tally,
     meter: _Meter,
 ) -> None:
-    """Hand every line to the producer; its queue being full makes us wait, not fail."""
-    from confluent_kafka import KafkaException
+    """Hand every line to the producer; its buffer being full makes us wait, not fail."""
+    from odradek.errors import OdradekError
 
     number = 0
     for line in lines:
         if line is None:
-            producer.poll(0)
             continue
         number += 1
         meter(len(line) + 1)
         try:
             key, value = form.split(line)
-            _send(producer, tally, key, value, fixed)
-        except ValueError as error:
-            tally.refuse(f"line {number}: {error}")
-        except KafkaException as error:
-            tally.refuse(f"line {number}: {kafka_reason(error.args[0])}")
+            producer.send(tally.topic, value, key, on_delivery=tally.on_delivery, **fixed)
+        except (ValueError, OdradekError) as error:
+            tally.refuse(f"line {number}: {reason(error)}")
         else:
-            tally.accepted += 1
-            tally.accepted_bytes += len(line)
-        if number % _POLL_EVERY_RECORDS == 0:
-            producer.poll(0)
+            tally.sent += 1
+            tally.sent_bytes += len(line)
 
 
-def _send(producer: "Producer", tally: Tally, key: bytes | None, value: bytes | None, fixed: dict[str, Any]) -> None:
-    while True:
-        try:
-            producer.produce(tally.topic, value=value, key=key, on_delivery=tally.on_delivery, **fixed)
-        except BufferError:
-            producer.poll(0.1)
-        else:
-            return
-
-
-def _flush(producer: "Producer", tally: Tally) -> None:
+def _flush(producer: "Producer") -> None:
     """Wait until every record is delivered or given up; a second Ctrl-C counts the rest as failed."""
+    from odradek.errors import TimeoutError as ClientTimeoutError
+
     try:
-        while producer.flush(0.2):
-            pass
+        producer.close()
     except KeyboardInterrupt:
-        left = len(producer)
-        tally.accepted -= left
-        tally.failed += left
+        with suppress(ClientTimeoutError):
+            producer.close(timeout=0)
 
 
 def _split_properties(
@@ -277,15 +276,15 @@ def produce(
         **{
             "acks": acks,
             "compression.type": compression,
-            "partitioner": "murmur2_random",  # the hash of every other Kafka client; librdkafka's own default differs
-            "linger.ms": 5,
-            "message.timeout.ms": _DELIVERY_TIMEOUT_MS,
+            "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
+            "request.timeout.ms": _REQUEST_TIMEOUT_MS,
             **client,
         }
     )
-    found = cluster.topic(producer, topic, patience=_CREATION_PATIENCE_SECONDS)
-    if partition is not None and partition not in found.partitions:
-        raise CommandError(f"topic {topic} has no partition {partition}; it has {len(found.partitions)}")
+    with cluster.doing(f"find topic {topic}"):
+        found = producer.partitions_for(topic, min(cluster.timeout, _CREATION_PATIENCE_SECONDS))
+    if partition is not None and partition not in found:
+        raise CommandError(f"topic {topic} has no partition {partition}; it has {len(found)}")
     fixed: dict[str, Any] = {"headers": [(name, text.encode()) for name, text in headers]} if headers else {}
     if partition is not None:
         fixed["partition"] = partition
@@ -298,7 +297,7 @@ def produce(
             with _progress(shown, path.stat().st_size if path else None) as meter:
                 _send_all(producer, _lines(source, stop), form, fixed, tally, meter)
         finally:
-            _flush(producer, tally)
+            _flush(producer)
     if not quiet:
         click.echo(tally.summary(), err=True)
     if tally.failed:

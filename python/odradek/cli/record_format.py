@@ -7,18 +7,19 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from odradek.cli.parameters import as_flag, unescape
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from odradek.client.consumer.record import Record
+    from odradek.client.native import ConsumerRecord
 
 __all__ = ["PRINT_PROPERTIES", "RecordWriter", "json_writer", "line_writer", "template_writer"]
 
-RecordWriter = Callable[["Message"], bytes]
+RecordWriter = Callable[["ConsumerRecord | Record"], bytes]
 
 PRINT_PROPERTIES = {
     "print.timestamp": "false",
@@ -33,8 +34,6 @@ PRINT_PROPERTIES = {
     "null.literal": "null",
 }
 """Kafka's formatter properties and their defaults."""
-
-_TIMESTAMP_NAMES = {0: "NoTimestampType", 1: "CreateTime", 2: "LogAppendTime"}
 
 
 def line_writer(properties: Mapping[str, str]) -> RecordWriter:
@@ -51,29 +50,25 @@ def line_writer(properties: Mapping[str, str]) -> RecordWriter:
     def or_null(field: bytes | None) -> bytes:
         return null if field is None else field
 
-    def timestamp(record: "Message") -> bytes:
-        kind, time_ms = record.timestamp()
-        return f"{_TIMESTAMP_NAMES[kind]}:{time_ms}".encode() if kind else b"NO_TIMESTAMP"
+    def timestamp(record: "ConsumerRecord | Record") -> bytes:
+        if record.timestamp_ms < 0:
+            return b"NO_TIMESTAMP"
+        return f"{record.timestamp_type}:{record.timestamp_ms}".encode()
 
-    def headers(record: "Message") -> bytes:
-        pairs = [name.encode() + b":" + or_null(value) for name, value in _headers(record)]
+    def headers(record: "ConsumerRecord | Record") -> bytes:
+        pairs = [name.encode() + b":" + or_null(value) for name, value in record.headers]
         return header_separator.join(pairs) if pairs else b"NO_HEADERS"
 
     makers: dict[str, RecordWriter] = {
         "print.timestamp": timestamp,
-        "print.partition": lambda record: f"Partition:{record.partition()}".encode(),
-        "print.offset": lambda record: f"Offset:{record.offset()}".encode(),
+        "print.partition": lambda record: f"Partition:{record.partition}".encode(),
+        "print.offset": lambda record: f"Offset:{record.offset}".encode(),
         "print.headers": headers,
-        "print.key": lambda record: or_null(record.key()),
-        "print.value": lambda record: or_null(record.value()),
+        "print.key": lambda record: or_null(record.key),
+        "print.value": lambda record: or_null(record.value),
     }
     wanted = [maker for name, maker in makers.items() if shown[name]]
     return lambda record: separator.join([make(record) for make in wanted]) + line_end
-
-
-def _headers(record: "Message") -> list[tuple[str, bytes | None]]:
-    found: Any = record.headers()
-    return list(found or [])
 
 
 def _length(field: bytes | None) -> bytes:
@@ -82,15 +77,15 @@ def _length(field: bytes | None) -> bytes:
 
 _TOKENS: dict[str, RecordWriter] = {
     "%": lambda _record: b"%",
-    "t": lambda record: (record.topic() or "").encode(),
-    "p": lambda record: str(record.partition()).encode(),
-    "o": lambda record: str(record.offset()).encode(),
-    "k": lambda record: record.key() or b"",
-    "K": lambda record: _length(record.key()),
-    "s": lambda record: record.value() or b"",
-    "S": lambda record: _length(record.value()),
-    "T": lambda record: str(record.timestamp()[1]).encode(),
-    "h": lambda record: b",".join(name.encode() + b"=" + (value or b"") for name, value in _headers(record)),
+    "t": lambda record: record.topic.encode(),
+    "p": lambda record: str(record.partition).encode(),
+    "o": lambda record: str(record.offset).encode(),
+    "k": lambda record: record.key or b"",
+    "K": lambda record: _length(record.key),
+    "s": lambda record: record.value or b"",
+    "S": lambda record: _length(record.value),
+    "T": lambda record: str(record.timestamp_ms).encode(),
+    "h": lambda record: b",".join(name.encode() + b"=" + (value or b"") for name, value in record.headers),
 }
 
 
@@ -125,17 +120,16 @@ def _field(name: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{name}_base64": base64.b64encode(content).decode("ascii")}
 
 
-def json_writer(record: "Message") -> bytes:
+def json_writer(record: "ConsumerRecord | Record") -> bytes:
     """Write a record as one line of JSON."""
-    kind, time_ms = record.timestamp()
     document = {
-        "topic": record.topic(),
-        "partition": record.partition(),
-        "offset": record.offset(),
-        "timestamp": time_ms if kind else None,
-        "timestamp_type": _TIMESTAMP_NAMES[kind],
-        "headers": [{"name": name, **_field("value", value)} for name, value in _headers(record)],
-        **_field("key", record.key()),
-        **_field("value", record.value()),
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp_ms if record.timestamp_ms >= 0 else None,
+        "timestamp_type": record.timestamp_type,
+        "headers": [{"name": name, **_field("value", value)} for name, value in record.headers],
+        **_field("key", record.key),
+        **_field("value", record.value),
     }
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"

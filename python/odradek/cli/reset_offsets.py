@@ -22,7 +22,7 @@ from odradek.cli.output import json_option, print_columns, print_json
 from odradek.cli.partitions import TOPIC_PARTITIONS, Place, expand, offsets_at
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
+    from odradek.client.admin.admin import Admin
 
 __all__ = ["committed_offsets", "parse_datetime", "parse_duration", "read_offsets_file", "reset_offsets"]
 
@@ -77,15 +77,11 @@ def read_offsets_file(path: Path, group: str) -> dict[Place, int]:
     return offsets
 
 
-def committed_offsets(cluster: Cluster, admin: "AdminClient", group: str) -> dict[Place, int]:
+def committed_offsets(cluster: Cluster, admin: "Admin", group: str) -> dict[Place, int]:
     """Return all committed offsets of a group; of an unknown group, none."""
-    from confluent_kafka import ConsumerGroupTopicPartitions
-
-    [future] = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group)], request_timeout=cluster.timeout
-    ).values()
-    answer = cluster.result(future, f"list the offsets of group {group}")
-    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions if place.offset >= 0}
+    with cluster.doing(f"list the offsets of group {group}"):
+        found = admin.list_group_offsets(group)
+    return {(place.topic, place.partition): committed.offset for place, committed in found.items()}
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,9 @@ Target = Callable[[Place, int | None, Bounds], int]
 """From partition, committed offset and bounds to the wanted offset, which may lie outside the bounds."""
 
 
-def _time_target(cluster: Cluster, admin: "AdminClient", places: Sequence[Place], time: datetime) -> Target:
-    from confluent_kafka.admin import OffsetSpec
-
+def _time_target(cluster: Cluster, admin: "Admin", places: Sequence[Place], time: datetime) -> Target:
     time_ms = max(0, int(time.timestamp() * 1000))
-    found = offsets_at(cluster, admin, places, OffsetSpec.for_timestamp(time_ms))
+    found = offsets_at(cluster, admin, places, time_ms)
 
     def target(place: Place, _committed: int | None, bounds: Bounds) -> int:
         return found[place] if found.get(place, -1) >= 0 else bounds.end
@@ -135,35 +129,32 @@ def _shift_target(distance: int) -> Target:
     return target
 
 
-def _bounds(cluster: Cluster, admin: "AdminClient", places: Sequence[Place]) -> dict[Place, Bounds]:
-    from confluent_kafka.admin import OffsetSpec
-
-    first = offsets_at(cluster, admin, places, OffsetSpec.earliest())
-    end = offsets_at(cluster, admin, places, OffsetSpec.latest())
+def _bounds(cluster: Cluster, admin: "Admin", places: Sequence[Place]) -> dict[Place, Bounds]:
+    first = offsets_at(cluster, admin, places, "earliest")
+    end = offsets_at(cluster, admin, places, "latest")
     missing = [f"{topic}-{number}" for topic, number in places if (topic, number) not in first.keys() & end.keys()]
     if missing:
         raise CommandError(f"there is no partition {', '.join(missing)}")
     return {place: Bounds(first[place], end[place]) for place in places}
 
 
-def _commit(cluster: Cluster, admin: "AdminClient", group: str, plan: Sequence[Move]) -> None:
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+def _commit(cluster: Cluster, admin: "Admin", group: str, plan: Sequence[Move]) -> None:
+    from odradek.types import TopicPartition
 
-    request = ConsumerGroupTopicPartitions(
-        group, [TopicPartition(move.topic, move.partition, move.new_offset) for move in plan]
-    )
-    [future] = admin.alter_consumer_group_offsets([request], request_timeout=cluster.timeout).values()
-    answer = cluster.result(future, f"commit offsets of group {group}")
-    refused = [place for place in answer.topic_partitions if place.error]
-    if refused:
-        raise cluster.failure(refused[0].error, f"commit offsets of group {group}")
+    with cluster.doing(f"commit offsets of group {group}"):
+        admin.alter_group_offsets(group, {TopicPartition(move.topic, move.partition): move.new_offset for move in plan})
 
 
-def _refuse_active(cluster: Cluster, admin: "AdminClient", group: str) -> None:
+def _refuse_active(cluster: Cluster, admin: "Admin", group: str) -> None:
     """Raise if the group has members: they would go on from their own positions and commit over ours."""
-    [future] = admin.describe_consumer_groups([group], request_timeout=cluster.timeout).values()
-    state = cluster.result(future, f"describe group {group}").state.name
-    if state not in ("EMPTY", "DEAD"):
+    from odradek.errors import GroupIdNotFoundError
+
+    with cluster.doing(f"describe group {group}"):
+        try:
+            state = admin.describe_groups(group)[group].state
+        except GroupIdNotFoundError:
+            return
+    if state not in ("Empty", "Dead"):
         raise CommandError(f"group {group} is {state.lower()}; stop its members first")
 
 
@@ -204,7 +195,7 @@ class Ways:
             raise click.UsageError(str(error)) from error
         return None
 
-    def target(self, cluster: Cluster, admin: "AdminClient", places: Sequence[Place]) -> Target:
+    def target(self, cluster: Cluster, admin: "Admin", places: Sequence[Place]) -> Target:
         """Return the rule for each partition."""
         time = self.time()
         if time is not None:
@@ -279,11 +270,11 @@ def reset_offsets(
         raise click.UsageError("give either --topic or --all-topics")
     if from_file is not None and all_topics:
         raise click.UsageError("--from-file says which partitions; --all-topics can't go with it")
-    plan = _plan(cluster, cluster.admin(), group, wanted, ways)
+    admin = cluster.admin()
+    plan = _plan(cluster, admin, group, wanted, ways)
     if export_path is not None:
         _write_csv(export_path, plan)
     if execute and plan:
-        admin = cluster.admin()
         _refuse_active(cluster, admin, group)
         _commit(cluster, admin, group, plan)
     if as_json:
@@ -299,7 +290,7 @@ def reset_offsets(
 
 def _plan(
     cluster: Cluster,
-    admin: "AdminClient",
+    admin: "Admin",
     group: str,
     wanted: Sequence[tuple[str, list[int] | None]],
     ways: Ways,

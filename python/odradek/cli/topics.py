@@ -13,7 +13,8 @@ from odradek.cli.output import json_option, print_columns, print_json
 from odradek.cli.parameters import KEY_VALUE
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, TopicDescription
+    from odradek.client.admin.admin import Admin
+    from odradek.client.metadata import TopicInfo
 
 __all__ = ["topics"]
 
@@ -51,39 +52,20 @@ def create(
     if_not_exists: bool,
 ) -> None:
     """Create TOPIC."""
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import NewTopic
+    from odradek.client.admin.values import NewTopic
+    from odradek.errors import TopicAlreadyExistsError
 
-    wanted = NewTopic(
-        topic,
-        num_partitions=partitions or -1,
-        replication_factor=replication_factor or -1,
-        config=dict(settings),
-    )
+    wanted = NewTopic(topic, partitions or -1, replication_factor or -1, configs=dict(settings))
     admin = cluster.admin()
-    future = _topic_future(admin.create_topics, [wanted], topic, cluster)
-    try:
-        cluster.result(future, f"create topic {topic}")
-    except CommandError as error:
-        cause = error.__cause__
-        exists = isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
-        if not (exists and if_not_exists):
-            raise
-        click.echo(f"topic {topic} exists already; nothing changed")
-    else:
-        click.echo(f"created topic {topic}")
-
-
-def _topic_future(call: Any, request: list[Any], topic: str, cluster: Cluster) -> Any:
-    """Start an admin call on one topic. librdkafka refuses some names itself, before any broker sees them."""
-    from confluent_kafka import KafkaException
-
-    try:
-        return call(request, request_timeout=cluster.timeout)[topic]
-    except KafkaException as error:
-        raise cluster.failure(error.args[0], f"use topic name {topic!r}") from error
-    except ValueError as error:
-        raise CommandError(f"topic {topic!r}: {error}") from error
+    with cluster.doing(f"create topic {topic}"):
+        try:
+            admin.create_topics(wanted)
+        except TopicAlreadyExistsError:
+            if not if_not_exists:
+                raise
+            click.echo(f"topic {topic} exists already; nothing changed")
+        else:
+            click.echo(f"created topic {topic}")
 
 
 @topics.command("list", examples=("odradek topics list", "odradek topics list --long", "odradek topics list --json"))
@@ -98,7 +80,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """List the topics, one name a line."""
-    found = [topic for topic in _describe(cluster.admin(), cluster, ()) if internal or not topic.is_internal]
+    found = [topic for topic in _describe(cluster.admin(), cluster, ()) if internal or not topic.internal]
     if as_json:
         print_json(
             [
@@ -106,7 +88,7 @@ def list_(
                     "name": topic.name,
                     "partitions": len(topic.partitions),
                     "replication_factor": _replication(topic),
-                    "internal": topic.is_internal,
+                    "internal": topic.internal,
                 }
                 for topic in found
             ]
@@ -119,23 +101,18 @@ def list_(
             click.echo(topic.name)
 
 
-def _replication(topic: "TopicDescription") -> int:
+def _replication(topic: "TopicInfo") -> int:
     return max((len(partition.replicas) for partition in topic.partitions), default=0)
 
 
-def _describe(admin: "AdminClient", cluster: Cluster, names: Sequence[str]) -> list["TopicDescription"]:
+def _describe(admin: "Admin", cluster: Cluster, names: Sequence[str]) -> list["TopicInfo"]:
     """Describe the named topics, or all there are, by name."""
-    from confluent_kafka import KafkaException, TopicCollection
-
     if not names:
-        try:
-            names = list(admin.list_topics(timeout=cluster.timeout).topics)
-        except KafkaException as error:
-            raise cluster.failure(error.args[0], "list the topics") from error
-    if not names:
-        return []
-    futures = admin.describe_topics(TopicCollection(list(dict.fromkeys(names))), request_timeout=cluster.timeout)
-    return [cluster.result(future, f"describe topic {name}") for name, future in sorted(futures.items())]
+        with cluster.doing("list the topics"):
+            return list(admin.list_topics(include_internal=True).values())
+    with cluster.doing(f"describe topic {', '.join(names)}"):
+        found = admin.describe_topics(list(dict.fromkeys(names)))
+    return sorted(found.values(), key=lambda topic: topic.name)
 
 
 @topics.command(examples=("odradek topics describe orders", "odradek topics describe --json"))
@@ -159,10 +136,10 @@ def describe(
     for description in found:
         partitions = [
             {
-                "partition": partition.id,
-                "leader": partition.leader.id if partition.leader else None,
-                "replicas": [node.id for node in partition.replicas],
-                "isr": [node.id for node in partition.isr],
+                "partition": partition.partition,
+                "leader": partition.leader if partition.leader >= 0 else None,
+                "replicas": list(partition.replicas),
+                "isr": list(partition.isr),
             }
             for partition in description.partitions
             if not under_replicated or len(partition.isr) < len(partition.replicas)
@@ -173,7 +150,7 @@ def describe(
             {
                 "name": description.name,
                 "id": str(description.topic_id),
-                "internal": description.is_internal,
+                "internal": description.internal,
                 "partition_count": len(description.partitions),
                 "replication_factor": _replication(description),
                 "configs": {entry.name: entry.value for entry in settings[description.name] if entry.source == "topic"},
@@ -232,10 +209,8 @@ def alter(
         alter_configs(cluster, admin, "topic", topic, settings, removals)
         click.echo(f"changed settings of topic {topic}")
     if partitions is not None:
-        from confluent_kafka.admin import NewPartitions
-
-        future = _topic_future(admin.create_partitions, [NewPartitions(topic, partitions)], topic, cluster)
-        cluster.result(future, f"grow topic {topic} to {partitions} partitions")
+        with cluster.doing(f"grow topic {topic} to {partitions} partitions"):
+            admin.create_partitions({topic: partitions})
         click.echo(f"topic {topic} has {partitions} partitions")
 
 
@@ -245,17 +220,16 @@ def alter(
 @connection_options
 def delete(cluster: Cluster, topic: tuple[str, ...], if_exists: bool) -> None:
     """Delete each TOPIC with all its records."""
-    from confluent_kafka import KafkaError, KafkaException
+    from odradek.errors import UnknownTopicOrPartitionError
 
     admin = cluster.admin()
     refusals = []
     for name in dict.fromkeys(topic):
         try:
-            cluster.result(_topic_future(admin.delete_topics, [name], name, cluster), f"delete topic {name}")
+            with cluster.doing(f"delete topic {name}"):
+                admin.delete_topics(name)
         except CommandError as error:
-            cause = error.__cause__
-            missing = isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-            if missing and if_exists:
+            if if_exists and isinstance(error.__cause__, UnknownTopicOrPartitionError):
                 click.echo(f"topic {name} does not exist; nothing changed")
             else:
                 refusals.append(str(error))

@@ -1,0 +1,68 @@
+"""`odradek bench`: what it counts is what the cluster has; wrong use is told."""
+
+from collections.abc import Callable
+
+import pytest
+from cli_support import Outcome
+
+from odradek.cli.meter import Meter, percentiles
+
+Run = Callable[..., Outcome]
+
+
+def test_what_bench_produce_sends_bench_consume_reads(run: Run, topic: str) -> None:
+    sent = run("bench", "produce", topic, "--records", "5000", "--record-size", "50", "--compression", "lz4", "--json")
+    assert sent.code == 0, sent.err
+    assert (sent.json["records"], sent.json["failed"]) == (5000, 0)
+    assert sent.json["records_per_second"] > 0
+    assert sent.json["latency_ms"]["p50"] <= sent.json["latency_ms"]["p99"] <= sent.json["latency_ms"]["max"]
+    read = run("bench", "consume", topic, "--records", "5000", "--json")
+    assert read.code == 0, read.err
+    assert read.json["records"] == 5000
+    assert read.json["mb_per_second"] > 0
+
+
+def test_a_rate_is_kept_to(run: Run, topic: str) -> None:
+    sent = run("bench", "produce", topic, "--records", "300", "--rate", "1000", "--acks", "1", "--json")
+    assert sent.code == 0, sent.err
+    assert sent.json["seconds"] >= 299 / 1000
+
+
+def test_a_group_reads_the_same_records(run: Run, topic: str, name: str) -> None:
+    assert run("bench", "produce", topic, "--records", "100", "--quiet").code == 0
+    read = run("bench", "consume", topic, "--records", "100", "--group", name)
+    assert read.code == 0, read.err
+    assert read.out.startswith("100 records read in ")
+
+
+def test_a_round_trip_measures_each_record(run: Run, topic: str) -> None:
+    passed = run("bench", "roundtrip", topic, "--records", "50", "--json")
+    assert passed.code == 0, passed.err
+    assert passed.json["records"] == 50
+    assert passed.json["latency_ms"]["max"] > 0
+
+
+def test_an_unknown_option_of_the_client_is_told(run: Run, topic: str) -> None:
+    failed = run("bench", "produce", topic, "--records", "1", "--property", "linger.msec=5")
+    assert failed.code == 1
+    assert "linger.msec" in failed.error_line
+
+
+def test_no_broker_is_one_line(offline: Run) -> None:
+    failed = offline("bench", "produce", "t", "--timeout", "1")
+    assert failed.code == 1
+    assert "can't reach" in failed.error_line
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    assert percentiles([]) == {}
+    assert percentiles([float(number) for number in range(1, 101)]) == {
+        "mean": 50.5, "p50": 51.0, "p95": 96.0, "p99": 100.0, "p99.9": 100.0, "max": 100.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("failed", [0, 3])
+def test_the_summary_says_what_failed(failed: int) -> None:
+    meter = Meter("sent", 10, records=10 - failed, bytes=100, failed=failed)
+    meter.end()
+    assert ("3 failed" in meter.summary()) == bool(failed)
