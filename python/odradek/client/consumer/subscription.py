@@ -48,9 +48,15 @@ class Holdings:
         """Return since when the partition is held, as a number that never comes again; None if it isn't."""
         return self._held.get(partition)
 
-    def replace(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Hold exactly these; return those that are new, which have no position yet."""
+    def replace(
+        self, target: Iterable[TopicPartition], adopt: Callable[[], None] = lambda: None
+    ) -> list[TopicPartition]:
+        """Hold exactly these; return those that are new, which have no position yet.
+
+        `adopt` tells the fetcher, before anybody can give it a position of a partition that it does not know.
+        """
         with self._lock:
+            adopt()
             held, self._held = self._held, {}
             added = []
             for partition in target:
