@@ -7,6 +7,7 @@ from odradek.types import RecordMetadata
 
 __all__ = [
     "ArrowBatch",
+    "ArrowRows",
     "AsyncDeliveryFuture",
     "ClusterClient",
     "ConsumerRecord",
@@ -401,7 +402,7 @@ class DeliveryFuture:
         """Wait and return why the record failed; None if it was written. As `result` otherwise."""
     def done(self) -> bool:
         """Return whether the record's fate is known."""
-    def add_done_callback(self, function: Callable[[DeliveryFuture], object], /) -> None:
+    def add_done_callback(self, function: Callable[[DeliveryFuture], object]) -> None:
         """Call `function(future)` once it is done: on the producer's delivery thread, or here if it is done already.
 
         What it raises is logged.
@@ -437,7 +438,7 @@ class ManyFuture:
         """Wait and return why the first of those records failed that did; None if all were written."""
     def done(self) -> bool:
         """Return whether every record's fate is known."""
-    def add_done_callback(self, function: Callable[[ManyFuture], object], /) -> None:
+    def add_done_callback(self, function: Callable[[ManyFuture], object]) -> None:
         """Call `function(future)` once all are done, as `DeliveryFuture.add_done_callback`."""
     def __await__(self) -> Generator[Any, None, list[RecordMetadata]]: ...
     def __len__(self) -> int: ...
@@ -448,6 +449,10 @@ class Dispatcher:
 
     def dispatch(self) -> bool:
         """Make the calls that are due; False once the producer is closed and nothing is left."""
+
+@final
+class ArrowRows:
+    """The rows of an Arrow table that are still to be sent, and where sending stands."""
 
 class NativeProducer:
     """The native half of both producers. `odradek.Producer` subclasses it, so that `send` has no Python frame."""
@@ -507,6 +512,32 @@ class NativeProducer:
         Raises:
             As `send`; a note on the exception says how many records were taken before it.
         """
+    def send_arrow(
+        self,
+        topic: str,
+        table: Any,
+        *,
+        value: str = "value",
+        key: str | None = None,
+        partition: int | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        timestamp_ms: int | None = None,
+    ) -> ManyFuture:
+        """Send a record for each row of an Arrow table or record batch, of whatever library (Arrow PyCapsule interface).
+
+        Args:
+            topic: as in `send`.
+            table: has `__arrow_c_stream__` or `__arrow_c_array__`; its bytes are copied once, into the batches.
+            value: the column of values: binary, large_binary, string or large_string; a null is a tombstone.
+            key: the column of keys; None = no keys.
+            partition: of all records; None = by the partitioner.
+            headers: of all records.
+            timestamp_ms: of all records. Serializers are not applied.
+
+        Raises:
+            As `send_many`; ValueError: no such column, with those there are; TypeError: not Arrow data, or another type.
+        Blocks / GIL: without the GIL, unless `partitioner` is a function.
+        """
     def flush(self, timeout: float | None = None) -> None:
         """Send everything now and wait until each record sent before is delivered or has failed.
 
@@ -549,6 +580,17 @@ class NativeProducer:
         Returns where it stands and what is missing: 0 = nothing, above 0 room for so many bytes, below 0 the topic with at
         least -n - 1 partitions.
         """
+    @staticmethod
+    def _arrow_rows(table: Any, value: str, key: str | None = None) -> ArrowRows: ...
+    def _send_rows(
+        self,
+        many: ManyFuture,
+        topic: str,
+        rows: ArrowRows,
+        partition: int | None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
+    ) -> int:
+        """Send rows without waiting; returns what is missing, as `_send_some`."""
     def _when_room(self, size: int, waiting: Any) -> None:
         """Resolve the loop's future `waiting` once there is room."""
     def _when_topic(self, topic: str, partitions: int, timeout: float, waiting: Any) -> None:

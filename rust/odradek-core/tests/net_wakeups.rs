@@ -107,7 +107,7 @@ fn a_client_that_asks_again_at_once_is_served_whatever_the_size_of_its_requests_
     for size in [1, 1800, 1900, 2000, 2048, 4000, 15_000, 16_384, 20_000, 300_000] {
         let value = vec![b'x'; size];
         for round in 0..30 {
-            // Small ones first, so that the broker waits for the larger one awake.
+            // A small one before each, so that its buffers are of another size.
             for value in [&value[..1], &value] {
                 let request = frame(next_offset, 9, &produce_request("orders", 0, batch(&[value]), 1));
                 let cut = request.len() * round / 40;

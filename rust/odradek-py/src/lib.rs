@@ -11,6 +11,7 @@ mod error;
 mod faults;
 mod index;
 mod producer;
+mod producer_arrow;
 mod producer_future;
 mod producer_record;
 mod record;

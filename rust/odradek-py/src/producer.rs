@@ -16,6 +16,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::producer_arrow::{ArrowRows, Stop};
 use crate::producer_future::{
     AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang,
     start_dispatcher, timed_out,
@@ -52,6 +53,9 @@ enum Tried {
     NeedsTopic(usize),
 }
 
+/// Where the I/O thread puts a topic that a thread waits for.
+type Found = (Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar);
+
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
@@ -66,6 +70,10 @@ impl NativeProducer {
 impl Opened {
     fn slot(&self, placed: Placed, timestamp_ms: i64) -> Slot {
         let shared = Arc::clone(self.producer.shared());
+        if shared.is_closing() {
+            // Another thread closed the producer between the check and the append.
+            self.producer.fail_rest();
+        }
         Slot { state: placed.state, index: placed.index, timestamp_ms, shared }
     }
 
@@ -124,10 +132,7 @@ impl Opened {
         spare: &mut Option<Buffer>,
     ) -> PyResult<Tried> {
         let partition = match partition {
-            Some(given) => Some(
-                usize::try_from(given)
-                    .map_err(|_| PyValueError::new_err(format!("partition is {given}; it can't be below 0")))?,
-            ),
+            Some(given) => Some(checked(given)?),
             None => self.convert.partition(py, topic, record)?,
         };
         match self.producer.send(topic, partition, record, spare).map_err(|error| from_client(&error))? {
@@ -182,7 +187,7 @@ impl Opened {
     }
 
     fn find_topic(&self, py: Python<'_>, name: &str, partitions: usize, until: Instant) -> PyResult<Arc<Topic>> {
-        let found: Arc<(Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar)> = Arc::default();
+        let found: Arc<Found> = Arc::default();
         let result = Arc::clone(&found);
         self.producer.find_topic(name, partitions, until, move |topic| {
             *result.0.lock() = Some(topic);
@@ -214,6 +219,11 @@ impl Opened {
         }
         Ok(true)
     }
+}
+
+fn checked(partition: i32) -> PyResult<usize> {
+    usize::try_from(partition)
+        .map_err(|_| PyValueError::new_err(format!("partition is {partition}; it can't be below 0")))
 }
 
 fn topic_name<'a, 'py>(topic: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
@@ -332,6 +342,57 @@ impl NativeProducer {
         Ok(many)
     }
 
+    #[pyo3(signature = (topic, table, *, value="value", key=None, partition=None, headers=None, timestamp_ms=None))]
+    #[allow(clippy::too_many_arguments)] // the public signature
+    fn send_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &Bound<'py, PyAny>,
+        table: &Bound<'py, PyAny>,
+        value: &str,
+        key: Option<&str>,
+        partition: Option<i32>,
+        headers: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+    ) -> PyResult<ManyFuture> {
+        let opened = self.opened()?;
+        let many = self._start_many(timestamp_ms)?;
+        let rows = ArrowRows::of(table, value, key)?;
+        let name = topic_name(topic)?.to_str()?;
+        let until = Instant::now() + opened.producer.shared().settings.max_block;
+        loop {
+            let waited = match opened.send_rows(py, name, &rows, &many, partition, headers) {
+                Ok(None) => return Ok(many),
+                Ok(Some(tried)) => opened.wait_for(py, name, &tried, until),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = waited {
+                let (sent, count) = rows.progress();
+                return Err(partly(py, error, sent, count));
+            }
+        }
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (table, value, key=None))]
+    fn _arrow_rows(table: &Bound<'_, PyAny>, value: &str, key: Option<&str>) -> PyResult<ArrowRows> {
+        ArrowRows::of(table, value, key)
+    }
+
+    #[pyo3(signature = (many, topic, rows, partition, headers))]
+    fn _send_rows(
+        &self,
+        py: Python<'_>,
+        many: &ManyFuture,
+        topic: &Bound<'_, PyAny>,
+        rows: &ArrowRows,
+        partition: Option<i32>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<i64> {
+        let opened = self.opened()?;
+        opened.send_rows(py, topic_name(topic)?.to_str()?, rows, many, partition, headers).map(|tried| lacks(&tried))
+    }
+
     #[pyo3(signature = (timestamp_ms=None))]
     fn _start_many(&self, timestamp_ms: Option<i64>) -> PyResult<ManyFuture> {
         if let Some(given) = timestamp_ms
@@ -356,12 +417,7 @@ impl NativeProducer {
     ) -> PyResult<(usize, i64)> {
         let opened = self.opened()?;
         let (next, tried) = opened.send_some(topic_name(topic)?, many, values, keys, start, partition, headers)?;
-        let lacks = match tried {
-            Some(Tried::NeedsRoom(bytes)) => bytes.max(1) as i64,
-            Some(Tried::NeedsTopic(partitions)) => -(partitions as i64) - 1,
-            _ => 0,
-        };
-        Ok((next, lacks))
+        Ok((next, lacks(&tried)))
     }
 
     fn _when_room(&self, size: usize, waiting: Py<PyAny>) -> PyResult<()> {
@@ -469,6 +525,15 @@ impl NativeProducer {
     }
 }
 
+/// What is missing, as a number: 0 = nothing, above 0 room for so many bytes, below 0 the topic with -n - 1 partitions.
+fn lacks(tried: &Option<Tried>) -> i64 {
+    match tried {
+        Some(Tried::NeedsRoom(bytes)) => (*bytes).max(1) as i64,
+        Some(Tried::NeedsTopic(partitions)) => -(*partitions as i64) - 1,
+        _ => 0,
+    }
+}
+
 /// A list as it is, anything else that can be iterated as a new one.
 fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     if let Ok(list) = values.cast::<PyList>() {
@@ -495,6 +560,34 @@ impl Opened {
     fn wait_for(&self, py: Python<'_>, topic: &str, tried: &Tried, until: Instant) -> PyResult<()> {
         // The room waited for is given back at once: the next try asks for what it needs then.
         self.wait(py, topic, tried, until).map(drop)
+    }
+
+    /// Sends rows without the interpreter lock, unless a function of the user's chooses the partition.
+    fn send_rows(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        rows: &ArrowRows,
+        many: &ManyFuture,
+        partition: Option<i32>,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Tried>> {
+        self.producer.check().map_err(|error| from_client(&error))?;
+        let partition = partition.map(checked).transpose()?;
+        let headers = headers.map(HeaderList::of).transpose()?;
+        let headers = headers.as_ref().map(HeaderList::views).transpose()?.unwrap_or_default();
+        let Some(topic) = self.producer.topic(name) else { return Ok(Some(Tried::NeedsTopic(0))) };
+        let producer = &self.producer;
+        let stop = if partition.is_none() && self.convert.partitioner.is_some() {
+            rows.send(producer, &topic, many, &headers, |record| self.convert.partition(py, &topic, record))
+        } else {
+            py.detach(|| rows.send(producer, &topic, many, &headers, |_| Ok(partition)))
+        };
+        Ok(match stop? {
+            Stop::Done => None,
+            Stop::NeedsRoom(bytes) => Some(Tried::NeedsRoom(bytes)),
+            Stop::NoSuchPartition => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
+        })
     }
 
     #[allow(clippy::too_many_arguments)] // what send_many is called with, and where it stands
@@ -536,5 +629,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<DeliveryFuture>()?;
     module.add_class::<AsyncDeliveryFuture>()?;
     module.add_class::<ManyFuture>()?;
+    module.add_class::<ArrowRows>()?;
     module.add_class::<crate::producer_future::Dispatcher>()
 }

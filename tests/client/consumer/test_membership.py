@@ -151,6 +151,26 @@ async def test_a_member_the_coordinator_has_forgotten_loses_its_partitions_and_j
     assert world.owned(first, second) == ALL
 
 
+async def test_an_assignment_that_waited_beyond_a_session_of_silence_is_not_taken_over(world):
+    """Found by the simulation: the group had gone on, and poll took over what another member had by then."""
+    first = world.member()
+    await world.settle(2_000)
+    second = world.member()
+    second.stall()
+    await world.settle(4_000)
+    assert second.membership.phase is Phase.HANDING
+    second.transport.cut = True
+    await world.settle(SESSION_MS + 6_000)
+    assert world.owned(first) == ALL
+    second.resume()
+    await world.settle(2_000)
+    assert not second.told("assigned")
+    second.transport.cut = False
+    await world.settle(10_000)
+    assert world.owned(first, second) == ALL
+    assert len(world.owned(second)) == 3
+
+
 async def test_more_partitions_of_a_topic_are_assigned(world):
     first, second = world.member(), world.member()
     await world.settle(6_000)

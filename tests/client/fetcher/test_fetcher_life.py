@@ -92,6 +92,25 @@ def test_a_corrupt_batch_is_told_and_stepped_over(
     assert fetcher.read(1)[0].value == b"good again"
 
 
+def test_a_thousand_partitions_stay_within_the_bound(
+    reader: Callable[..., Reader], own_broker: Callable[..., BrokerProcess], connect: Callable[..., Wire]
+) -> None:
+    process = own_broker()
+    wire = connect(process.bootstrap)
+    topics.create_topic(wire, "wide", partitions=1000)
+    records = batches.batch([bytes(20_000)])
+    for partition in range(1000):
+        topics.produce(wire, "wide", records, partition=partition, acks=1)
+    bound = 4 << 20
+    fetcher = reader(process.bootstrap, buffer_max_bytes=str(bound))
+    fetcher.assign([("wide", partition, 0) for partition in range(1000)])
+    seen = set()
+    for _ in range(1000):
+        seen.update(r.partition for r in fetcher.read(1, at_once=1))
+        assert fetcher.metrics()["buffered_bytes"] <= bound
+    assert seen == set(range(1000))
+
+
 async def test_an_event_loop_learns_of_records_by_the_descriptor(
     reader: Callable[..., Reader], topic: str, fill: Callable[..., None]
 ) -> None:

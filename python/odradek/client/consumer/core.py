@@ -133,9 +133,9 @@ class Core:
     def take_over(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
         """Hold and fetch exactly these; return the new ones."""
         partitions = list(target)
-        rows = [(topic, partition, _UNKNOWN) for topic, partition in partitions]
-        added = self.holdings.replace(partitions, lambda: self.fetcher.assign(rows))
+        added = self.holdings.replace(partitions)
         self.unread.keep(self.holdings.held())
+        self.fetcher.assign([(topic, partition, _UNKNOWN) for topic, partition in partitions])
         return added
 
     def consumed(self, of: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, OffsetAndMetadata]:

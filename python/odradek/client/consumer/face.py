@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from odradek.client.consumer.arguments import Named, named, partition_of, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
-from odradek.errors import ConfigError, UsageError
+from odradek.errors import ConfigError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
 __all__ = ["ConsumerFace", "GroupMetadata"]
@@ -68,25 +68,13 @@ class ConsumerFace:
         Raises:
             UsageError: a partition is not assigned.
         """
-        which = self._assigned(partitions, "pause")
+        which = named(partitions, self._core.holdings.held())
         self._core.fetcher.pause(which)
         self._core.unread.put_back(which)
 
     def resume(self, partitions: Named = None) -> None:
-        """Return records of these partitions again, None = of all assigned.
-
-        Raises:
-            UsageError: a partition is not assigned.
-        """
-        self._core.fetcher.resume(self._assigned(partitions, "resume"))
-
-    def _assigned(self, partitions: Named, what: str) -> list[TopicPartition]:
-        held = self._core.holdings.held()
-        which = named(partitions, held)
-        for topic, partition in which:
-            if (topic, partition) not in held:
-                raise UsageError(f"{what}: {topic}-{partition} is not assigned to this consumer")
-        return which
+        """Return records of these partitions again, None = of all assigned."""
+        self._core.fetcher.resume(named(partitions, self._core.holdings.held()))
 
     def paused(self) -> set[TopicPartition]:
         """Return the partitions that are paused."""

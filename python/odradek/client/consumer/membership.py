@@ -117,6 +117,8 @@ class Membership:
         self._lost = False
         self._lost_error: OdradekError | None = None
         self._fatal: OdradekError | None = None
+        self._heard_at = 0.0
+        """When the coordinator last answered, by the clock."""
         self._reached = False
         """True once a broker answered; before that an unreachable cluster is the user's to know."""
         self._attempt: asyncio.Task[None] | None = None
@@ -192,8 +194,10 @@ class Membership:
             try:
                 code = await self._calls.heartbeat(who)
             except OdradekError as error:
+                self._doubt_assignment()
                 _log.debug("group %s: heartbeat failed: %s", self._settings.group_id, error)
             else:
+                self._heard_at = self._clock.now()
                 self.heard(who, code)
 
     async def _watch_poll(self) -> None:
@@ -263,6 +267,7 @@ class Membership:
         error, blob = await self._calls.sync(self.identity, joined.protocol, assignments)
         if error:
             return self._judge(error, "sync")
+        self._heard_at = self._clock.now()
         self.phase = Phase.HANDING
         await self._take_over(frozenset(decode_assignment(blob)))
         self.phase = Phase.STABLE
@@ -334,6 +339,16 @@ class Membership:
         elif code not in _TRY_AGAIN:
             self._fatal = self._explained(code, "heartbeat")
             self._want_rejoin("a heartbeat was refused")
+
+    def _doubt_assignment(self) -> None:
+        """Take back an assignment that poll has not seen, when the group may have gone on without us meanwhile.
+
+        What poll has is left to it: while nobody answers, nobody can say whose it is.
+        """
+        silence = self._clock.now() - self._heard_at
+        if self.phase is Phase.HANDING and silence * 1000 > self._settings.session_timeout_ms:
+            self._handover.clear()
+            self._want_rejoin("the coordinator has been silent for longer than a session")
 
     def _explained(self, code: int, what: str) -> KafkaError:
         row = KafkaError.of(code)

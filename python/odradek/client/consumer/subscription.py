@@ -48,15 +48,9 @@ class Holdings:
         """Return since when the partition is held, as a number that never comes again; None if it isn't."""
         return self._held.get(partition)
 
-    def replace(
-        self, target: Iterable[TopicPartition], adopt: Callable[[], None] = lambda: None
-    ) -> list[TopicPartition]:
-        """Hold exactly these; return those that are new, which have no position yet.
-
-        `adopt` tells the fetcher, before anybody can give it a position of a partition that it does not know.
-        """
+    def replace(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Hold exactly these; return those that are new, which have no position yet."""
         with self._lock:
-            adopt()
             held, self._held = self._held, {}
             added = []
             for partition in target:

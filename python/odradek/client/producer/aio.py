@@ -107,6 +107,28 @@ class Producer:
             start, lacks = native._send_some(many, topic, listed, listed_keys, start, partition, headers)
         return many
 
+    async def send_arrow(
+        self,
+        topic: str,
+        table: Any,
+        *,
+        value: str = "value",
+        key: str | None = None,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> ManyFuture:
+        """Send the rows of an Arrow table; see `odradek.Producer.send_arrow`."""
+        if self._loop is None:
+            self._attach()
+        native = self._native
+        many = native._start_many(timestamp_ms)
+        rows = native._arrow_rows(table, value, key)
+        deadline = self._running().time() + self._max_block
+        while lacks := native._send_rows(many, topic, rows, partition, headers):
+            await self._wait_for(topic, lacks + (lacks < 0), deadline)
+        return many
+
     async def flush(self, timeout: float | None = None) -> None:
         """Send everything now and wait until it is delivered or has failed.
 

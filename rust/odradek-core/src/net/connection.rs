@@ -34,7 +34,6 @@ use super::reader::Reader;
 use super::router::{Routed, api_key, route};
 use super::server::IoThread;
 use super::slots::{Slot, Slots};
-use super::spin::Spin;
 use super::state::NetState;
 use crate::wire::frame::{FrameStart, LENGTH_BYTES, finish};
 
@@ -88,9 +87,6 @@ pub struct Connection {
     /// In line for a turn; see `turn`.
     in_line: bool,
     has_turn: bool,
-    spin: Spin,
-    /// No other connection of the thread did anything since this one did.
-    alone: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -123,8 +119,6 @@ impl Connection {
             gate: Gate::default(),
             in_line: false,
             has_turn: false,
-            spin: Spin::default(),
-            alone: false,
             timer: None,
         }
     }
@@ -141,8 +135,6 @@ impl Connection {
         {
             return Poll::Pending;
         }
-        let id = self.mailbox.connection_id;
-        self.alone = self.thread.last_active.swap(id, Ordering::Relaxed) == id;
         let mut look_again = match self.collect() {
             Ok(look_again) => look_again,
             Err(end) => return Poll::Ready(end),
@@ -165,14 +157,7 @@ impl Connection {
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(End::Broken),
-                    Poll::Pending => match self.spin() {
-                        Ok(0) => {}
-                        Ok(_) => {
-                            self.take_frames();
-                            continue;
-                        }
-                        Err(end) => return Poll::Ready(end),
-                    },
+                    Poll::Pending => {}
                 },
                 Taken::Blocked => {}
             }
@@ -346,36 +331,11 @@ impl Connection {
             cx,
         );
         if let Poll::Ready(Ok(received)) = filled {
-            self.note_received(received);
+            count(&self.counters().bytes_in, received as u64);
+            self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
+            self.mailbox.add_received(received as u64);
         }
         filled
-    }
-
-    fn note_received(&mut self, received: usize) {
-        self.spin.received();
-        count(&self.counters().bytes_in, received as u64);
-        self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
-        self.mailbox.add_received(received as u64);
-    }
-
-    /// Waits for the next request awake, for a moment, if that is worth it (`spin`); returns the bytes received.
-    fn spin(&mut self) -> Result<usize, End> {
-        if !(self.slots.is_empty() && self.output.is_empty() && self.reader.bytes().is_empty()) {
-            return Ok(0);
-        }
-        self.spin.sleeps();
-        if self.finishing || !self.alone || !self.spin.pays() {
-            return Ok(0);
-        }
-        match self.spin.wait(|| self.reader.fill_now(&self.stream)) {
-            Ok(None) => Ok(0),
-            Ok(Some(0)) => Err(End::Closed),
-            Ok(Some(received)) => {
-                self.note_received(received);
-                Ok(received)
-            }
-            Err(_) => Err(End::Broken),
-        }
     }
 
     fn take_frames(&mut self) -> Taken {

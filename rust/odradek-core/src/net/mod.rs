@@ -20,7 +20,6 @@ pub mod router;
 pub mod server;
 pub mod slots;
 pub mod snapshot;
-pub mod spin;
 pub mod state;
 pub mod turn;
 

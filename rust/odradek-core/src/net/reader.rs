@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use rustix::net::{RecvFlags, recv};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -23,9 +22,6 @@ use crate::wire::frame::{FrameStart, frame_start};
 const SHARED_BYTES: usize = 128 << 10;
 /// A connection's own buffer grows by at least that much.
 const MIN_GROWTH_BYTES: usize = 64 << 10;
-
-/// What is read at a time past the event loop.
-const PIECE_BYTES: usize = 2048;
 
 thread_local! {
     static SHARED: Cell<BytesMut> = Cell::new(BytesMut::new());
@@ -97,30 +93,6 @@ impl Reader {
             return Poll::Pending;
         }
         pin!(stream.read_buf(&mut self.buffer)).poll(cx)
-    }
-
-    /// Reads what is there now, past the event loop, which has said that there is nothing. To be called only after
-    /// [`Self::poll_fill`] was pending, with no byte held; [`io::ErrorKind::WouldBlock`] while there is still nothing.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub fn fill_now(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        let mut piece = [0; PIECE_BYTES];
-        let mut received = 0;
-        loop {
-            match recv(stream, &mut piece, RecvFlags::DONTWAIT) {
-                Ok((count, _)) => {
-                    self.buffer.extend_from_slice(&piece[..count]);
-                    received += count;
-                    // What is left is for the event loop, which will hear of it.
-                    if count < PIECE_BYTES || received + PIECE_BYTES > FREE_BYTES {
-                        return Ok(received);
-                    }
-                }
-                Err(_) if received > 0 => return Ok(received),
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// False when memory has to be waited for.

@@ -47,8 +47,6 @@ pub struct IoThread {
     pub tick: AtomicU64,
     /// Connections it serves.
     pub live: AtomicUsize,
-    /// The id of the connection that did something last.
-    pub last_active: AtomicU64,
     /// Which of them may serve requests other than Produce and Fetch.
     pub turn: Turn,
 }
@@ -80,7 +78,7 @@ impl Server {
         let io_threads: Vec<_> = (0..count)
             .map(|index| {
                 let (tick, live) = (AtomicU64::new(1), AtomicUsize::new(0));
-                Arc::new(IoThread { index, tick, live, last_active: AtomicU64::new(0), turn: Turn::default() })
+                Arc::new(IoThread { index, tick, live, turn: Turn::default() })
             })
             .collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(HANDOVER_QUEUE)).unzip();

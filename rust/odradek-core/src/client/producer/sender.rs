@@ -146,7 +146,9 @@ impl Sender {
         if let Some(Reverse((at, _))) = self.timers.peek() {
             next = next.min(*at);
         }
-        if let Some(at) = self.identity_rests_until {
+        if let Some(at) = self.identity_rests_until
+            && !self.ready.is_empty()
+        {
             next = next.min(at);
         }
         next
@@ -234,6 +236,10 @@ impl Sender {
     ) -> Option<End> {
         if self.shared.settings.idempotent && self.identity.is_none() {
             return Some(End::Back);
+        }
+        if let Some(until) = self.lanes[id].rests_until.filter(|until| *until > now) {
+            self.wake_at(id, until);
+            return None;
         }
         match self.lanes[id].may() {
             May::Send => {}
