@@ -16,7 +16,7 @@ help: ## Show this list
 $(DEPS): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2' --group lint --group test --group bench --group interop --group demo
+	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2' --group lint --group test --group bench --group interop --group demo --group arrow
 	touch $@
 
 $(NATIVE): $(DEPS) $(RUST_SOURCES) pyproject.toml

@@ -5,13 +5,13 @@ from run_example import run
 import odradek
 
 
-class PrinterJam(Exception):
+class PrinterJamError(Exception):
     """The work failed."""
 
 
 def print_label(value: bytes, *, jammed: bool) -> None:
     if jammed and value == b"order 3":
-        raise PrinterJam(value.decode())
+        raise PrinterJamError(value.decode())
     print(f"printed {value.decode()}")
 
 
@@ -34,7 +34,7 @@ def main(
     after: list[bytes] = []
     try:
         work(before, jammed=True)
-    except PrinterJam as jam:
+    except PrinterJamError as jam:
         print(f"jam at {jam}; somebody else takes over")
     work(after, jammed=False)
     return before, after

@@ -9,10 +9,16 @@ from odradek.errors import CommitFailedError
 
 
 def main(
-    bootstrap_servers: str, topic: str = "orders", group_id: str = "bookkeeper", count: int = 6, database: str = ":memory:"
+    bootstrap_servers: str,
+    topic: str = "orders",
+    group_id: str = "bookkeeper",
+    count: int = 6,
+    database: str = ":memory:",
 ) -> int:
     books = sqlite3.connect(database)
-    books.execute("CREATE TABLE IF NOT EXISTS orders (partition, record_offset, value, UNIQUE (partition, record_offset))")
+    books.execute(
+        "CREATE TABLE IF NOT EXISTS orders (partition, record_offset, value, UNIQUE (partition, record_offset))"
+    )
     done = 0
     with odradek.Consumer(
         bootstrap_servers, group_id=group_id, enable_auto_commit=False, auto_offset_reset="earliest"
