@@ -9,34 +9,56 @@ import select
 import threading
 from typing import Final
 
-from odradek.client.native import Dispatcher
+from odradek.client.native import Dispatcher, NativeProducer
 
-__all__ = ["join_all", "log_failure", "start"]
+__all__ = ["end", "join_all", "log_failure", "start"]
 
 _EXIT_SECONDS: Final = 5.0
-_threads: set[threading.Thread] = set()
+_threads: dict[int, "_Delivery"] = {}
+"""Of open producers, by the descriptor of their completions."""
+_running: set[threading.Thread] = set()
 _log = logging.getLogger("odradek.client.producer")
+
+
+class _Delivery(threading.Thread):
+    """Makes the calls of one producer until `ending` is set and the descriptor rung once more."""
+
+    def __init__(self, dispatcher: Dispatcher, fd: int) -> None:
+        super().__init__(name="odradek-delivery", daemon=True)
+        self.ending = threading.Event()
+        self._dispatcher = dispatcher
+        self._fd = fd
+
+    def run(self) -> None:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while self._dispatcher.dispatch() and not self.ending.is_set():
+            poll.poll()
+        self._dispatcher.dispatch()  # what came between the last look and the end
+        _running.discard(self)
 
 
 def start(dispatcher: Dispatcher, fd: int) -> None:
     """Start the thread of a producer. Called by Rust, once."""
-    thread = threading.Thread(target=_run, args=(dispatcher, fd), name="odradek-delivery", daemon=True)
-    _threads.add(thread)
+    thread = _threads[fd] = _Delivery(dispatcher, fd)
+    _running.add(thread)
     thread.start()
 
 
+def end(native: NativeProducer) -> threading.Thread | None:
+    """Shut a producer; return its thread, which ends after the calls that are due, or None if it has none."""
+    native._shut()
+    thread = _threads.pop(native._completion_fd(), None)
+    if thread is not None:
+        thread.ending.set()
+        native._shut()  # rings again: the thread may have slept through the first
+    return None if thread is threading.current_thread() else thread
+
+
 def join_all() -> None:
-    """Wait for the threads of producers that have been closed: at exit, for a thread must not outlive the interpreter."""
-    for thread in list(_threads):
+    """Wait for the threads of producers that have ended: at exit, for a thread must not outlive the interpreter."""
+    for thread in list(_running):
         thread.join(_EXIT_SECONDS)
-
-
-def _run(dispatcher: Dispatcher, fd: int) -> None:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    while dispatcher.dispatch():
-        poll.poll()
-    _threads.discard(threading.current_thread())
 
 
 def log_failure(error: BaseException) -> None:

@@ -42,7 +42,7 @@ def open_producer(native: NativeProducer, options: ClientOptions, on_delivery: O
 def _close_all() -> None:
     # Threads that would call back into an interpreter that is going away are stopped while they still can be.
     for native in list(_open):
-        native._shut()
+        dispatcher.end(native)
     dispatcher.join_all()
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from odradek.client.native import NativeProducer
+from odradek.client.producer.dispatcher import end
 from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import TimeoutError  # noqa: A004 - ours
@@ -50,7 +51,7 @@ class Producer(NativeProducer):
         open_producer(self, options, on_delivery)
 
     def close(self, timeout: float | None = None) -> None:
-        """Deliver what was sent, then end. Closing twice is fine; so is closing in a forked child, which does nothing.
+        """Deliver what was sent, make the calls that are due (`on_delivery`), then end. Closing twice is fine; so is closing in a forked child, which does nothing.
 
         Args:
             timeout: seconds to wait for deliveries; None = as long as they may take (`delivery_timeout_ms`).
@@ -70,7 +71,9 @@ class Producer(NativeProducer):
                 "and have failed with ClosedError"
             ) from None
         finally:
-            self._shut()
+            delivering = end(self)
+            if delivering is not None:
+                delivering.join(None if timeout is None else max(0.0, began + timeout - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
@@ -83,4 +86,4 @@ class Producer(NativeProducer):
     def __del__(self) -> None:
         if self._is_open():
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            self._shut()
+            end(self)
