@@ -86,7 +86,7 @@ class Calls:
                     raise
                 if not deadline.allows(rest):
                     raise
-                if isinstance(error, DisconnectedError) or error.refreshes_metadata:  # type: ignore[union-attr]
+                if not isinstance(error, KafkaError) or error.refreshes_metadata:
                     self._cluster().native.request_refresh()
             await asyncio.sleep(rest)
 
