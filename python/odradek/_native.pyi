@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Self, final
 
-from odradek.types import RecordMetadata
+from odradek.types import RecordMetadata, TopicPartition
 
 __all__ = [
     "ArrowBatch",
@@ -528,7 +528,7 @@ class NativeProducer:
         Args:
             topic: as in `send`.
             table: has `__arrow_c_stream__` or `__arrow_c_array__`; its bytes are copied once, into the batches.
-            value: the column of values: binary, large_binary, string or large_string; a null is a tombstone.
+            value: the column of values: binary or string, also large or as views; a null is a tombstone.
             key: the column of keys; None = no keys.
             partition: of all records; None = by the partitioner.
             headers: of all records.
@@ -650,6 +650,9 @@ class ConsumerRecord:
     @property
     def leader_epoch(self) -> int:
         """Epoch of the leader that appended the record; -1 = not known."""
+    @property
+    def topic_partition(self) -> TopicPartition:
+        """Where it is from."""
     @property
     def key_size(self) -> int:
         """Bytes of the key, -1 for null."""

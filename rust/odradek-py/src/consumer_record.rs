@@ -7,7 +7,8 @@ use odradek_core::client::consumer::{FetchedRecord, Run, Sink};
 use odradek_core::record::reader::Headers;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
 use crate::error::from_batch;
 use crate::record::headers_out;
@@ -96,6 +97,12 @@ impl PyConsumerRecord {
                 headers_out(py, Headers::parse(raw, *count).map_err(|error| from_batch(&error))?)
             }
         }
+    }
+
+    #[getter]
+    fn topic_partition<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        CLASS.import(py, "odradek.types", "TopicPartition")?.call1((&self.topic, self.partition))
     }
 
     #[getter]

@@ -13,6 +13,7 @@ mod index;
 mod producer;
 mod producer_arrow;
 mod producer_future;
+mod producer_many;
 mod producer_record;
 mod record;
 

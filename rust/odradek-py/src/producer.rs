@@ -16,17 +16,20 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::producer_arrow::{ArrowRows, Stop};
+use crate::producer_arrow::ArrowRows;
 use crate::producer_future::{
     AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang,
     start_dispatcher, timed_out,
 };
+use crate::producer_many::{listed, partly};
 use crate::producer_record::{Convert, HeaderList, payload};
 
 /// What is set once by `_open`.
-struct Opened {
-    producer: Producer,
-    convert: Convert,
+pub struct Opened {
+    /// The core's producer.
+    pub producer: Producer,
+    /// The user's serializers and partitioner.
+    pub convert: Convert,
     on_delivery: Option<Py<PyAny>>,
 }
 
@@ -37,17 +40,24 @@ pub struct NativeProducer {
 }
 
 /// What `send` is called with, beside the topic.
-struct Arguments<'a, 'py> {
-    value: &'a Bound<'py, PyAny>,
-    key: Option<&'a Bound<'py, PyAny>>,
-    partition: Option<i32>,
-    headers: Option<&'a Bound<'py, PyAny>>,
-    timestamp_ms: Option<i64>,
+pub struct Arguments<'a, 'py> {
+    /// Value.
+    pub value: &'a Bound<'py, PyAny>,
+    /// Key; `None` = null.
+    pub key: Option<&'a Bound<'py, PyAny>>,
+    /// Partition, if the caller chose it.
+    pub partition: Option<i32>,
+    /// Headers, if any.
+    pub headers: Option<&'a Bound<'py, PyAny>>,
+    /// Timestamp, if not now.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// What a send came to that is not to wait.
-enum Tried {
+pub enum Tried {
+    /// Taken, with its timestamp.
     Placed(Placed, i64),
+    /// The buffer lacks so many bytes.
     NeedsRoom(usize),
     /// The topic is unknown, or has fewer partitions than so many.
     NeedsTopic(usize),
@@ -79,7 +89,7 @@ impl Opened {
 
     /// Serializes, chooses the partition and appends, waiting with `wait` for what is missing until it gives up.
     #[inline]
-    fn send<'py>(
+    pub fn send<'py>(
         &self,
         name: &Bound<'py, PyString>,
         arguments: &Arguments<'_, 'py>,
@@ -221,7 +231,7 @@ impl Opened {
     }
 }
 
-fn checked(partition: i32) -> PyResult<usize> {
+pub fn checked(partition: i32) -> PyResult<usize> {
     usize::try_from(partition)
         .map_err(|_| PyValueError::new_err(format!("partition is {partition}; it can't be below 0")))
 }
@@ -534,92 +544,10 @@ fn lacks(tried: &Option<Tried>) -> i64 {
     }
 }
 
-/// A list as it is, anything else that can be iterated as a new one.
-fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-    if let Ok(list) = values.cast::<PyList>() {
-        return Ok(list.clone());
-    }
-    if values.is_instance_of::<PyString>() || values.is_instance_of::<pyo3::types::PyBytes>() {
-        return Err(PyTypeError::new_err("values and keys are sequences of records, not one"));
-    }
-    let list = PyList::empty(values.py());
-    for value in values.try_iter()? {
-        list.append(value?)?;
-    }
-    Ok(list)
-}
-
-/// Says how far a `send_many` came before it failed.
-fn partly(py: Python<'_>, error: PyErr, taken: usize, count: usize) -> PyErr {
-    let note = format!("{taken} of the {count} records of this send_many were taken and are being sent");
-    let _ = error.value(py).call_method1("add_note", (note,));
-    error
-}
-
 impl Opened {
     fn wait_for(&self, py: Python<'_>, topic: &str, tried: &Tried, until: Instant) -> PyResult<()> {
         // The room waited for is given back at once: the next try asks for what it needs then.
         self.wait(py, topic, tried, until).map(drop)
-    }
-
-    /// Sends rows without the interpreter lock, unless a function of the user's chooses the partition.
-    fn send_rows(
-        &self,
-        py: Python<'_>,
-        name: &str,
-        rows: &ArrowRows,
-        many: &ManyFuture,
-        partition: Option<i32>,
-        headers: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<Tried>> {
-        self.producer.check().map_err(|error| from_client(&error))?;
-        let partition = partition.map(checked).transpose()?;
-        let headers = headers.map(HeaderList::of).transpose()?;
-        let headers = headers.as_ref().map(HeaderList::views).transpose()?.unwrap_or_default();
-        let Some(topic) = self.producer.topic(name) else { return Ok(Some(Tried::NeedsTopic(0))) };
-        let producer = &self.producer;
-        let stop = if partition.is_none() && self.convert.partitioner.is_some() {
-            rows.send(producer, &topic, many, &headers, |record| self.convert.partition(py, &topic, record))
-        } else {
-            py.detach(|| rows.send(producer, &topic, many, &headers, |_| Ok(partition)))
-        };
-        Ok(match stop? {
-            Stop::Done => None,
-            Stop::NeedsRoom(bytes) => Some(Tried::NeedsRoom(bytes)),
-            Stop::NoSuchPartition => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
-        })
-    }
-
-    #[allow(clippy::too_many_arguments)] // what send_many is called with, and where it stands
-    fn send_some<'py>(
-        &self,
-        name: &Bound<'py, PyString>,
-        many: &ManyFuture,
-        values: &Bound<'py, PyList>,
-        keys: Option<&Bound<'py, PyList>>,
-        start: usize,
-        partition: Option<i32>,
-        headers: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(usize, Option<Tried>)> {
-        if let Some(keys) = keys
-            && keys.len() != values.len()
-        {
-            let text = format!("{} keys for {} values; give as many of each", keys.len(), values.len());
-            return Err(PyValueError::new_err(text));
-        }
-        for at in start..values.len() {
-            let value = values.get_item(at)?;
-            let key = keys.map(|keys| keys.get_item(at)).transpose()?;
-            let key = key.as_ref().filter(|key| !key.is_none());
-            let timestamp_ms = Some(many.timestamp_ms());
-            let arguments = Arguments { value: &value, key, partition, headers, timestamp_ms };
-            match self.send(name, &arguments, |_, _| Ok(None)) {
-                Ok(Tried::Placed(placed, _)) => many.add(placed.state, placed.index),
-                Ok(tried) => return Ok((at, Some(tried))),
-                Err(error) => return Err(partly(name.py(), error, at, values.len())),
-            }
-        }
-        Ok((values.len(), None))
     }
 }
 

@@ -2,7 +2,9 @@
 //! lock. Documented in `_native.pyi`.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BinaryArray, LargeBinaryArray, LargeStringArray, StringArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
+};
 use arrow_schema::DataType;
 use odradek_core::client::ClientError;
 use odradek_core::client::producer::accumulator::{NewRecord, Topic};
@@ -22,6 +24,8 @@ enum Column {
     LargeBinary(LargeBinaryArray),
     Text(StringArray),
     LargeText(LargeStringArray),
+    BinaryView(BinaryViewArray),
+    TextView(StringViewArray),
 }
 
 impl Column {
@@ -31,8 +35,10 @@ impl Column {
             DataType::LargeBinary => Self::LargeBinary(array.as_binary::<i64>().clone()),
             DataType::Utf8 => Self::Text(array.as_string::<i32>().clone()),
             DataType::LargeUtf8 => Self::LargeText(array.as_string::<i64>().clone()),
+            DataType::BinaryView => Self::BinaryView(array.as_binary_view().clone()),
+            DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
             other => {
-                let expected = "it must be binary, large_binary, string or large_string: cast it first";
+                let expected = "it must be binary or string (also large_ and _view): cast it first";
                 return Err(PyTypeError::new_err(format!("column {name:?} is {other}; {expected}")));
             }
         })
@@ -45,6 +51,8 @@ impl Column {
             Self::LargeBinary(array) => array.is_valid(row).then(|| array.value(row)),
             Self::Text(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
             Self::LargeText(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
+            Self::BinaryView(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::TextView(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
         }
     }
 }

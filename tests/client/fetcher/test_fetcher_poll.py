@@ -15,6 +15,7 @@ from support import batches
 
 from odradek import errors
 from odradek.client.native import ClusterClient, ConsumerRecord, Fetcher
+from odradek.types import TopicPartition
 
 if TYPE_CHECKING:
     from conftest import Reader
@@ -38,6 +39,7 @@ def test_records_come_as_they_were_written(
     assert [(r.key, r.value, r.timestamp_ms, r.headers) for r in read] == [
         (e.key, e.value, e.timestamp, e.headers) for e in written
     ]
+    assert {record.topic_partition for record in read} == {TopicPartition(topic, 0)}
     assert [(r.topic, r.partition, r.offset, r.timestamp_type) for r in read] == [
         (topic, 0, offset, "CreateTime") for offset in range(3)
     ]

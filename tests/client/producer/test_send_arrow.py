@@ -42,6 +42,18 @@ def test_columns_are_chosen_by_name(producer, stored, unique, polled):
     assert [(record.key, record.value) for record in stored(topic, 0)] == [(None, b"a"), (None, None), (None, b"c")]
 
 
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "binary", "large_binary", "binary_view"])
+def test_every_kind_of_text_and_bytes_column_is_taken(producer, stored, unique, kind):
+    arrow = pytest.importorskip("pyarrow")
+    topic = unique("kinds")
+    long = "a value that is longer than what a view keeps in itself"
+    values = arrow.array(["ab", None, long]).cast(getattr(arrow, kind.removesuffix("_view"))())
+    if kind.endswith("_view"):
+        values = arrow.array(values.to_pylist(), getattr(arrow, kind)())
+    producer.send_arrow(topic, arrow.table({"value": values}), partition=0).result(10)
+    assert [record.value for record in stored(topic, 0)] == [b"ab", None, long.encode()]
+
+
 def test_a_wrong_column_is_named_with_those_there_are(producer, polled):
     with pytest.raises(ValueError, match=r"no_such.*there are topic, partition, offset"):
         producer.send_arrow("t", polled, value="no_such")
