@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use net_support::{batch, batch_with};
+use odradek_core::client::consumer::ahead;
 use odradek_core::client::consumer::budget::Budget;
 use odradek_core::client::consumer::chunk::{Chunk, Failure};
 use odradek_core::client::consumer::decode::{DecodeRules, Decoded, decode};
@@ -17,7 +18,8 @@ use odradek_core::record::batch::{BatchError, HEADER_BYTES, assign};
 use odradek_core::record::builder::BatchOptions;
 use tokio::sync::Notify;
 
-const RULES: DecodeRules = DecodeRules { check_crcs: true, committed_only: false, max_batch_bytes: 1 << 20 };
+const RULES: DecodeRules =
+    DecodeRules { check_crcs: true, committed_only: false, max_batch_bytes: 1 << 20, unpack: true };
 
 #[derive(Default)]
 struct Kept {
@@ -302,4 +304,23 @@ fn aborted_transactions_that_kafka_wrote_are_left_out_and_markers_never_shown() 
     // From the middle of an aborted transaction on.
     let (records, ..) = read_within(&bytes, 2, list, committed, &budget(1 << 20));
     assert_eq!(offsets(&records), [5, 6, 7, 9, 12, 14, 15]);
+}
+
+#[test]
+fn headers_alone_lead_to_where_decoding_ends_or_say_nothing() {
+    let sound = [plain(0, &["a", "b"]), plain(2, &["c"]), plain(3, &["d", "e"])].concat();
+    for from in 0..5 {
+        for cut in 0..sound.len() {
+            let decoded = decoded(&sound[..cut], from, Vec::new(), RULES, &budget(1 << 20));
+            let ahead = ahead::look(&sound[..cut], from);
+            assert_eq!(
+                ahead.map(|ahead| (ahead.next_offset, ahead.leader_epoch)),
+                (decoded.next_offset > from).then_some((decoded.next_offset, decoded.leader_epoch)),
+                "from {from}, {cut} bytes"
+            );
+        }
+    }
+    let backwards = [plain(0, &["a", "b"]), plain(1, &["c"])].concat();
+    assert_eq!(ahead::look(&backwards, 0), None);
+    assert_eq!(ahead::look(b"", 0), None);
 }

@@ -381,6 +381,34 @@ fn a_corrupt_batch_is_told_once_behind_what_came_before_it_and_can_be_stepped_ov
 }
 
 #[test]
+fn what_was_fetched_ahead_of_a_corrupt_batch_is_dropped_and_nothing_is_skipped() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 1, &[]);
+    let mut client = broker.connect();
+    for number in 0..12 {
+        let value = format!("{number:02}:{}", "v".repeat(30_000));
+        assert_eq!(client.produce("orders", 0, batch(&[value.as_bytes()])).error_code, 0);
+    }
+    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    let at = bytes.windows(5).position(|window| window == b"05:vv").expect("written");
+    bytes[at] = b'X';
+    std::fs::write(&log, &bytes).expect("writes");
+    // Two batches an answer: the headers of the one with the bad batch lead to a fetch behind it before it is decoded.
+    let reader = Reader::new(&broker, &[("max.partition.fetch.bytes", "70000"), ("retry.backoff.max.ms", "10")]);
+    reader.assign(&[(0, 0)]);
+    let offsets = |records: Vec<(i32, i64, String)>| records.into_iter().map(|(_, at, _)| at).collect::<Vec<_>>();
+    assert_eq!(offsets(reader.read(5)), [0, 1, 2, 3, 4]);
+    for _ in 0..2 {
+        let error = reader.error();
+        assert!(matches!(error, FetchError::Corrupt { offset: 5, next_offset: 6, .. }), "{error}");
+        assert_eq!(reader.fetcher.position(&name(0)).expect("open").map(|(offset, _)| offset), Some(5));
+    }
+    reader.fetcher.set_position(&name(0), 6, -1).expect("open");
+    assert_eq!(offsets(reader.read(6)), [6, 7, 8, 9, 10, 11]);
+}
+
+#[test]
 fn wakeup_ends_a_wait_or_the_next_one() {
     let broker = filled(1, 0);
     let reader = Reader::new(&broker, &[]);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ahead;
 use super::budget::Lease;
 use super::chunk::{Chunk, Failure};
-use super::decode::{DecodeRules, decode};
+use super::decode::{BadBatch, DecodeRules, decode};
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
 use super::positions::Stage;
@@ -19,22 +20,44 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// leader, no replica, storage, old or new leader epoch, no high watermark yet, unknown or other topic id.
 const TRANSIENT: [i16; 13] = [-1, 3, 5, 6, 7, 9, 13, 56, 74, 75, 78, 100, 103];
 
-/// Takes in what broker `node` answered to `wanted`; returns the bytes that this takes besides those of the answer.
-pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: PartitionAnswer, frame: &Arc<Lease>) -> usize {
-    if answer.error != 0 {
-        failed(shared, node, wanted, answer.error);
-        return 0;
+/// A partition's part of an answer that is still to be decoded.
+pub(super) struct Undecoded<'a> {
+    wanted: &'a Wanted,
+    answer: PartitionAnswer,
+    /// Where its headers let the next fetch begin. `None`: none may be sent before it is decoded.
+    next_offset: Option<i64>,
+    /// Stands for what the chunk will take besides its records.
+    reserve: Lease,
+}
+
+impl Undecoded<'_> {
+    /// Bytes that it takes besides those of the answer.
+    pub fn overhead_bytes(&self) -> usize {
+        self.reserve.bytes()
     }
-    let rules = DecodeRules {
-        check_crcs: shared.settings.check_crcs,
-        committed_only: shared.settings.committed_only,
-        max_batch_bytes: shared.settings.max_batch_bytes,
-    };
-    let bytes = answer.records.len();
-    // Without the lock: it takes as long as the records are many.
-    let decoded = decode(&answer.records, wanted.offset, answer.aborted, rules, frame, &shared.budget);
+}
+
+/// Takes in what broker `node` answered to `wanted`, up to its records: those are for [`finish`], and the partition may be
+/// fetched on before that. An answer to what isn't the partition's next offset any more is dropped.
+pub(super) fn begin<'a>(
+    shared: &Shared,
+    node: i32,
+    wanted: &'a Wanted,
+    answer: PartitionAnswer,
+) -> Option<Undecoded<'a>> {
+    // Without the lock.
+    let ahead = ahead::look(&answer.records, wanted.offset);
     let mut state = shared.lock();
-    let Some(partition) = state.positions.current(&wanted.partition, wanted.generation) else { return 0 };
+    let partition = state.positions.current(&wanted.partition, wanted.generation)?;
+    // A partition that is answered twice is taken once.
+    if partition.asked || partition.stage != Stage::Fetch || partition.fetch_offset != wanted.offset {
+        return None;
+    }
+    if answer.error != 0 {
+        drop(state);
+        failed(shared, node, wanted, answer.error);
+        return None;
+    }
     if answer.high_watermark >= 0 {
         partition.high_watermark = answer.high_watermark;
         partition.last_stable_offset = answer.last_stable_offset;
@@ -44,41 +67,74 @@ pub(super) fn take(shared: &Shared, node: i32, wanted: &Wanted, answer: Partitio
         let until = Instant::now() + shared.cluster.settings().metadata_max_age;
         partition.replica = Some((answer.preferred_read_replica, until));
     }
+    if answer.records.is_empty() {
+        partition.succeeded();
+        return None;
+    }
+    let batches = ahead.as_ref().map_or(0, |ahead| ahead.batches);
+    if let Some(ahead) = &ahead {
+        partition.decoding = answer.records.len();
+        (partition.fetch_offset, partition.fetch_epoch) =
+            (ahead.next_offset, if ahead.leader_epoch >= 0 { ahead.leader_epoch } else { partition.fetch_epoch });
+    } else {
+        partition.asked = true;
+    }
+    state.positions.served(&wanted.partition);
+    let next_offset = ahead.map(|ahead| ahead.next_offset);
+    let reserve = shared.budget.lease(Chunk::overhead_bytes(batches));
+    Some(Undecoded { wanted, answer, next_offset, reserve })
+}
+
+/// Decodes and queues what [`begin`] left. Where that ends before what the headers promised, the partition goes back there.
+pub(super) fn finish(shared: &Shared, undecoded: Undecoded<'_>, frame: &Arc<Lease>) {
+    let Undecoded { wanted, answer, next_offset, reserve } = undecoded;
+    let rules = DecodeRules {
+        check_crcs: shared.settings.check_crcs,
+        committed_only: shared.settings.committed_only,
+        max_batch_bytes: shared.settings.max_batch_bytes,
+        // A poll that has nothing else to do decompresses itself, while this thread reads on; one that is behind finds it done.
+        unpack: !shared.lock().queue.is_empty(),
+    };
+    let bytes = answer.records.len();
+    // Without the lock: it takes as long as the records are many.
+    let decoded = decode(&answer.records, wanted.offset, answer.aborted, rules, frame, &shared.budget);
+    let mut state = shared.lock();
+    let Some(partition) = state.positions.current(&wanted.partition, wanted.generation) else { return };
+    partition.decoding = 0;
+    if next_offset.is_none() {
+        partition.asked = false;
+    }
     let mut bad = decoded.bad;
     if let Some(size) = decoded.oversize {
-        bad = Some(super::decode::BadBatch {
+        bad = Some(BadBatch {
             offset: wanted.offset,
             next_offset: wanted.offset.saturating_add(1),
             reason: BatchError::Truncated { available: bytes, needed: size },
         });
     }
-    if decoded.next_offset == wanted.offset && bad.is_none() {
-        if partition.failures > 0 {
-            partition.succeeded();
+    if next_offset != Some(decoded.next_offset) {
+        // What was asked for ahead is not the next offset now, and is dropped when it comes.
+        partition.fetch_offset = decoded.next_offset;
+        if decoded.leader_epoch >= 0 {
+            partition.fetch_epoch = decoded.leader_epoch;
         }
-        return 0;
     }
-    if bad.is_none() {
-        partition.succeeded();
-    }
-    partition.fetch_offset = decoded.next_offset;
-    if decoded.leader_epoch >= 0 {
-        partition.fetch_epoch = decoded.leader_epoch;
-    }
-    let stops = bad.is_some();
-    if stops {
+    if bad.is_some() {
         partition.stop();
+    } else {
+        partition.succeeded();
+        if decoded.next_offset == wanted.offset {
+            return;
+        }
     }
     let end = (decoded.next_offset, decoded.leader_epoch);
     let name = wanted.partition.clone();
     let failure = bad.map(Failure::Bad);
+    drop(reserve);
     let mut chunk = Chunk::new(name, wanted.generation, wanted.offset, decoded.batches, end, failure, &shared.budget);
     chunk.bytes = bytes;
-    let overhead = chunk.overhead_bytes();
     state.push(chunk);
-    state.positions.served(&wanted.partition);
     shared.announce(&mut state);
-    overhead
 }
 
 fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {

@@ -80,6 +80,8 @@ pub struct Chunk {
     place: Option<(usize, u32)>,
     end: (i64, i32),
     failure: Option<Failure>,
+    /// Only held.
+    #[allow(dead_code)]
     overhead: Option<Lease>,
 }
 
@@ -96,7 +98,7 @@ impl Chunk {
         budget: &Arc<Budget>,
     ) -> Self {
         batches.shrink_to_fit();
-        let overhead = budget.lease(size_of::<Self>() + batches.capacity() * size_of::<Batch>());
+        let overhead = budget.lease(Self::overhead_bytes(batches.capacity()));
         Self {
             partition,
             generation,
@@ -111,10 +113,10 @@ impl Chunk {
         }
     }
 
-    /// Bytes that it takes besides those of its records.
+    /// Bytes that a chunk of so many batches takes besides those of its records.
     #[must_use]
-    pub fn overhead_bytes(&self) -> usize {
-        self.overhead.as_ref().map_or(0, Lease::bytes)
+    pub fn overhead_bytes(batches: usize) -> usize {
+        size_of::<Self>() + batches * size_of::<Batch>()
     }
 
     /// A chunk that is nothing but an error.

@@ -1,8 +1,8 @@
 //! From a partition's bytes in a Fetch answer to batches ready to be walked. Runs on the I/O thread; no I/O of its own.
 //!
 //! Left out: batches below the position asked for, control batches, and with `read_committed` those of aborted
-//! transactions. Checked: lengths, checksums, that offsets only grow. Compressed batches are decompressed while the
-//! budget has room; the rest wait compressed until their turn ([`Batch::prepare`]). What is wrong with one batch ends
+//! transactions. Checked: lengths, checksums, that offsets only grow. Compressed batches are decompressed, if asked for, while
+//! the budget has room; the rest wait compressed until their turn ([`Batch::prepare`]). What is wrong with one batch ends
 //! the run there: all before it is delivered, then the failure. Read next: [`super::chunk`], which walks the records.
 
 use std::collections::{HashSet, VecDeque};
@@ -29,6 +29,8 @@ pub struct DecodeRules {
     pub committed_only: bool,
     /// Largest batch after decompression.
     pub max_batch_bytes: usize,
+    /// Decompress while the budget has room; else all batches wait for [`Batch::prepare`].
+    pub unpack: bool,
 }
 
 /// Records of a batch.
@@ -162,7 +164,7 @@ pub fn decode(
         Decoded { batches: VecDeque::new(), next_offset: from, leader_epoch: -1, bad: None, oversize: None };
     let mut filter = AbortFilter::new(if rules.committed_only { aborted } else { Vec::new() });
     let mut rest = &records[..];
-    let mut unpack = true;
+    let mut unpack = rules.unpack;
     while !rest.is_empty() {
         let (header, batch, after) = match BatchHeader::split_first(rest) {
             Ok(split) => split,
@@ -178,7 +180,7 @@ pub fn decode(
             }
         };
         rest = after;
-        if header.last_offset() < from && header.last_offset_delta >= 0 && decoded.next_offset == from {
+        if decoded.next_offset == from && is_passed_over(&header, from) {
             continue;
         }
         let offset = decoded.next_offset;
@@ -223,6 +225,20 @@ fn after_batch(header: &BatchHeader, offset: i64) -> i64 {
     }
 }
 
+/// True for a batch that ends before `from`, the offset asked for: brokers may begin earlier.
+pub(super) fn is_passed_over(header: &BatchHeader, from: i64) -> bool {
+    header.last_offset() < from && header.last_offset_delta >= 0
+}
+
+/// Checks that a batch's offsets can be the next from `offset` on.
+pub(super) fn plausible(header: &BatchHeader, offset: i64) -> Result<(), BatchError> {
+    header.check_offsets()?;
+    if header.base_offset < 0 || header.last_offset() < offset || header.last_offset() == i64::MAX {
+        return Err(BatchError::Malformed("its offsets go backwards"));
+    }
+    Ok(())
+}
+
 /// Checks a batch; true if its records are to be delivered.
 fn take(
     header: &BatchHeader,
@@ -231,10 +247,7 @@ fn take(
     rules: DecodeRules,
     filter: &mut AbortFilter,
 ) -> Result<bool, BatchError> {
-    header.check_offsets()?;
-    if header.base_offset < 0 || header.last_offset() < offset || header.last_offset() == i64::MAX {
-        return Err(BatchError::Malformed("its offsets go backwards"));
-    }
+    plausible(header, offset)?;
     if rules.check_crcs {
         check_crc(header, batch)?;
     }

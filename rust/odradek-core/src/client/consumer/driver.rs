@@ -4,6 +4,9 @@
 //! and never stand behind a Fetch that waits. Each step looks at every partition, then sends what has become possible.
 //! No fetch is sent whose answer could break the budget: it leases all it asks for first, and no broker gets more than its
 //! share, so that one that is idle does not keep the others from being asked.
+//!
+//! A broker's next fetch is sent as soon as the headers of its last answer told where to go on, before that answer is
+//! decoded: broker and network work while we do. Answers are decoded one after the other, in the order they came.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep_until;
 
-use super::answer;
+use super::answer::{self, Undecoded};
 use super::budget::Lease;
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
@@ -28,6 +31,8 @@ use crate::log::types::TopicPartition;
 const PREFETCH_ANSWERS: usize = 4;
 /// What an answer takes for a partition besides its records: its fields, its chunk.
 const PARTITION_BYTES: usize = 512;
+/// Answers of fewer bytes than this are decoded at once: their records should not wait for another request to be written.
+const DECODED_AT_ONCE_BYTES: usize = 16 * 1024;
 /// Topic errors in metadata that no waiting mends: not authorized, invalid name.
 const HOPELESS: [i16; 2] = [29, 17];
 
@@ -174,7 +179,13 @@ impl Driver {
                 plan.failed.push((name.clone(), FetchError::NoOffset { partition: name.clone() }));
                 continue;
             }
-            let led = match leader(view, name, partition, now) {
+            let led = leader(view, name, partition, now);
+            let moved = led.as_ref().map_or(true, |led| partition.validated_epoch < led.epoch);
+            if partition.decoding > 0 && moved {
+                // Its records come first, then whatever a new leader brings.
+                continue;
+            }
+            let led = match led {
                 Ok(led) => led,
                 Err(Some(code)) => {
                     let offset = partition.fetch_offset;
@@ -202,7 +213,7 @@ impl Driver {
                 if partition.paused {
                     continue;
                 }
-                if partition.held_bytes >= cap {
+                if partition.held_bytes + partition.decoding >= cap {
                     plan.held_back = true;
                     continue;
                 }
@@ -242,6 +253,7 @@ impl Driver {
         let mut nodes: Vec<i32> = plan.fetches.keys().copied().collect();
         nodes.sort_by_key(|node| self.sources.get(node).map_or(0, |source| source.turn));
         for node in nodes {
+            let most = self.bytes_for(plan.fetches.get(&node).map_or(0, Vec::len));
             let source = self
                 .sources
                 .entry(node)
@@ -264,8 +276,8 @@ impl Driver {
                     return;
                 }
             }
-            let lease = self.shared.budget.lease(share.min(self.shared.budget.room().max(1)));
             let Some(mut wanted) = plan.fetches.remove(&node) else { continue };
+            let lease = self.shared.budget.lease(share.min(self.shared.budget.room().max(1)).min(most));
             wanted.sort_unstable_by_key(|(turn, _)| *turn);
             let wanted: Vec<Wanted> = wanted.into_iter().map(|(_, wanted)| wanted).collect();
             for one in &wanted {
@@ -283,6 +295,13 @@ impl Driver {
     fn bytes_within(&self, leased: usize, partitions: usize) -> usize {
         let rest = leased.saturating_sub(partitions.saturating_mul(PARTITION_BYTES)).max(leased / 2);
         (rest.saturating_mul(1000) / (1000 + self.overhead_permille)).max(1)
+    }
+
+    /// The most that an answer about so many partitions comes to, with all that is kept beside it.
+    fn bytes_for(&self, partitions: usize) -> usize {
+        let bytes = usize::try_from(self.shared.settings.partition_max_bytes).unwrap_or(1).saturating_mul(partitions);
+        let beside = (bytes / 1000 + 1).saturating_mul(self.overhead_permille);
+        bytes.saturating_add(beside).saturating_add(partitions.saturating_mul(PARTITION_BYTES))
     }
 
     fn spawn_fetch(&mut self, node: i32, wanted: Vec<Wanted>, lease: Lease) {
@@ -377,15 +396,26 @@ impl Driver {
         let frame = Arc::new(lease);
         let by_name: HashMap<_, &Wanted> =
             wanted.iter().map(|one| ((one.topic_ref(bytes.version), one.partition.partition), one)).collect();
-        let mut overhead = 0_usize;
-        for answered in read.partitions {
-            let Some(one) = by_name.get(&(answered.topic.clone(), answered.index)) else { continue };
-            overhead += answer::take(&shared, node, one, answered, &frame);
+        let answers = read.partitions.into_iter().filter_map(|answered| {
+            let one = by_name.get(&(answered.topic.clone(), answered.index))?;
+            answer::begin(&shared, node, one, answered)
+        });
+        let undecoded: Vec<_> = answers.collect();
+        let overhead: usize = undecoded.iter().map(Undecoded::overhead_bytes).sum();
+        let permille = overhead.saturating_mul(1000) / bytes.len().max(1);
+        self.overhead_permille = permille.max(self.overhead_permille - self.overhead_permille / 8);
+        if bytes.len() >= DECODED_AT_ONCE_BYTES {
+            if self.step().is_none() {
+                return;
+            }
+            // The requests are written by tasks of this thread.
+            yield_now().await;
+        }
+        for one in undecoded {
+            answer::finish(&shared, one, &frame);
             // A large answer is work for long enough that other tasks of this thread should get their turn.
             yield_now().await;
         }
-        let permille = overhead.saturating_mul(1000) / bytes.len().max(1);
-        self.overhead_permille = permille.max(self.overhead_permille - self.overhead_permille / 8);
     }
 
     fn delay(&mut self, node: i32, now: Instant) {

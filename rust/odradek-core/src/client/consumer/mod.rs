@@ -6,7 +6,7 @@
 //! | `driver` | the task on the I/O thread: what to ask of which broker, within the bound |
 //! | [`positions`] | the state of each partition |
 //! | [`session`], `request`, [`response`] | fetch sessions; one Fetch and its answer |
-//! | `answer`, [`decode`] | an answer's errors to what they mean, its bytes to batches |
+//! | `answer`, [`ahead`], [`decode`] | an answer's errors to what they mean, its headers to the next offset, its bytes to batches |
 //! | `offsets` | resets, truncation |
 //! | [`chunk`] | decoded batches on their way through a poll; the walk over records |
 //! | [`columns`] | records as columns, for Arrow |
@@ -14,6 +14,7 @@
 //!
 //! Not here: groups, commits, deserializers (Python's `client/consumer`).
 
+pub mod ahead;
 mod answer;
 pub mod budget;
 pub mod chunk;

@@ -65,6 +65,9 @@ pub struct Partition {
     pub asked: bool,
     /// Bytes of its chunks.
     pub held_bytes: usize,
+    /// Bytes that are being decoded while the fetch offset is already behind them; 0 = none. The stage stays
+    /// [`Stage::Fetch`] meanwhile, unless the generation changes.
+    pub decoding: usize,
     /// Chunks queued or being walked.
     pub chunks: usize,
     /// A poll is walking one of its chunks.
@@ -104,6 +107,7 @@ impl Partition {
             paused: false,
             asked: false,
             held_bytes: 0,
+            decoding: 0,
             chunks: 0,
             taken: false,
             high_watermark: -1,
@@ -252,6 +256,7 @@ impl Positions {
         if let Some(state) = self.map.get_mut(partition) {
             state.generation = self.generations;
             (state.asked, state.taken, state.held_bytes, state.chunks) = (false, false, 0, 0);
+            state.decoding = 0;
             if state.position >= 0 {
                 (state.fetch_offset, state.fetch_epoch) = (state.position, state.epoch);
             }
