@@ -63,8 +63,11 @@ fn chunk(decoded: Decoded, from: i64, budget: &Arc<Budget>) -> Chunk {
     Chunk::new(name, 1, from, decoded.batches, end, decoded.bad.map(Failure::Bad), budget)
 }
 
-/// All records from `from` on, the position after them, and what stopped the reading.
-fn read(bytes: &[u8], from: i64, rules: DecodeRules) -> (Vec<(i64, String)>, i64, Option<(i64, i64, BatchError)>) {
+/// All records (offset, value), the position after them, and what stopped the reading: where, where it may go on, why.
+type ReadOut = (Vec<(i64, String)>, i64, Option<(i64, i64, BatchError)>);
+
+/// Reads from `from` on.
+fn read(bytes: &[u8], from: i64, rules: DecodeRules) -> ReadOut {
     read_within(bytes, from, Vec::new(), rules, &budget(1 << 20))
 }
 
@@ -74,7 +77,7 @@ fn read_within(
     aborted: Vec<AbortedTransaction>,
     rules: DecodeRules,
     budget: &Arc<Budget>,
-) -> (Vec<(i64, String)>, i64, Option<(i64, i64, BatchError)>) {
+) -> ReadOut {
     let mut chunk = chunk(decoded(bytes, from, aborted, rules, budget), from, budget);
     let mut kept = Kept::default();
     while !chunk.is_empty() {
