@@ -84,7 +84,25 @@ def aio(bootstrap: str, topic: str, group: str) -> None:
     asyncio.run(run())
 
 
-LIBRARIES = {"confluent": confluent, "kafka-python": kafka_python, "aiokafka": aio}
+def ours(bootstrap: str, topic: str, group: str) -> None:
+    """Consume for ever with odradek."""
+    import odradek
+
+    consumer = odradek.Consumer(
+        bootstrap,
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+    )
+    consumer.subscribe(topic)
+    for record in consumer:
+        tell(record.partition, record.offset, record.value)
+        consumer.commit(record)
+
+
+LIBRARIES = {"confluent": confluent, "kafka-python": kafka_python, "aiokafka": aio, "odradek": ours}
 
 if __name__ == "__main__":
     LIBRARIES[sys.argv[1]](*sys.argv[2:5])

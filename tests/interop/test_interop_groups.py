@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from drivers import DRIVERS, Driver
+from members import LIBRARIES
 from support import topics
 from support.batches import NOW, Entry
 
@@ -102,7 +103,7 @@ def spread(bootstrap: str, name: str, label: str, count: int = 40, partitions: i
     return set(values)
 
 
-@pytest.mark.parametrize("library", list(DRIVERS))
+@pytest.mark.parametrize("library", list(LIBRARIES))
 def test_killed_members_partitions_go_to_the_others_and_no_record_is_lost(
     library: str, bootstrap: str, members: tuple[Members, str]
 ) -> None:
@@ -129,7 +130,7 @@ def test_killed_members_partitions_go_to_the_others_and_no_record_is_lost(
 def test_members_of_different_libraries_follow_one_another(bootstrap: str, members: tuple[Members, str]) -> None:
     group, name = members
     expected: set[str] = set()
-    for library in DRIVERS:
+    for library in LIBRARIES:
         process = group.start(library)
         expected |= spread(bootstrap, name, library)
         since = len(group.seen)
