@@ -95,6 +95,7 @@ def ours(bootstrap: str, topic: str, group: str) -> None:
         enable_auto_commit=False,
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
+        partition_assignment_strategy="range,roundrobin",  # aiokafka knows no other, and a killed member still counts
     )
     consumer.subscribe(topic)
     for record in consumer:
