@@ -47,6 +47,17 @@ def test_a_poll_without_anything_to_come_returns_nothing_in_time(reader):
     assert reader.poll(0.2) == []
 
 
+def test_a_position_that_was_only_looked_up_is_not_committed_over_an_explicit_commit(consumer, topic, produce, unique):
+    produce(topic, 30)
+    one, group = TopicPartition(topic, 0), unique("group")
+    committer = consumer(group_id=group, auto_offset_reset="latest")
+    committer.assign([one])
+    assert committer.position(one) == 30
+    committer.commit({one: OffsetAndMetadata(7, "note")})
+    committer.close()
+    assert consumer(group_id=group).committed([one])[one] == OffsetAndMetadata(7, "note")
+
+
 def test_iteration_hands_out_one_record_after_the_other(reader, topic, produce):
     values = produce(topic, 50)[0]
     assert [record.value for record in itertools.islice(reader, 50)] == values

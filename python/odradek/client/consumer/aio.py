@@ -325,6 +325,7 @@ class Consumer(ConsumerFace):
             raise UsageError("poll: nothing to read; call subscribe(topics) or assign(partitions) first")
         self._polling = True
         self._core.polled_at = None
+        self._core.has_polled = True
 
     def _leave(self) -> None:
         self._polling = False

@@ -362,6 +362,7 @@ class Consumer(ConsumerFace):
             self._turn.release()
             raise UsageError("poll was called from a callback that poll itself is running")
         self._core.polled_at = None
+        self._core.has_polled = True
 
     @staticmethod
     def _busy() -> UsageError:

@@ -90,6 +90,9 @@ class Core:
         self.commit_due = False
         self.polled_at: float | None = time.monotonic()
         """When the last poll returned, by time.monotonic; None during one."""
+        self.has_polled = False
+        """Until the first poll, positions that the fetcher has looked up ahead are nobody's progress."""
+        self._sought: set[TopicPartition] = set()
         self.group_id = options.text("group.id")
         self.auto_commit = self.group_id is not None and options.flag("enable.auto.commit")
         self.api_timeout = options.seconds("default.api.timeout.ms")
@@ -145,13 +148,14 @@ class Core:
         found = {}
         for name, (offset, epoch) in self.fetcher.positions().items():
             one = TopicPartition(*name)
-            if one in held:
+            if one in held and (self.has_polled or one in self._sought):
                 found[one] = OffsetAndMetadata(unread.get(one, offset), "", epoch)
         return found
 
     def seek(self, partition: TopicPartition, offset: int, leader_epoch: int = -1) -> None:
         """Go on there; negative numbers are the fetcher's lookups."""
         self.unread.drop(partition)
+        self._sought.add(partition)
         topic, number = partition
         if not self.holdings.position(
             partition, lambda: self.fetcher.set_position(topic, number, offset, leader_epoch)
