@@ -101,6 +101,20 @@ def test_the_end_and_the_start_of_the_log_are_found(
     assert fetcher.read(1)[0].value == b"a"
 
 
+def test_a_seek_before_the_first_poll_waits_for_no_fetch_of_the_old_position(
+    reader: Callable[..., Reader], topic: str, fill: Callable[..., None]
+) -> None:
+    """A fetch at the end of the log, begun by `assign`, held the seek up for `fetch.max.wait.ms`."""
+    fill(topic, [b"a", b"b"])
+    fetcher = reader(**{"fetch.max.wait.ms": "30000"})
+    fetcher.assign([(topic, 0, LATEST)])
+    while fetcher.position(topic, 0) != 2:
+        threading.Event().wait(0.01)
+    assert fetcher.metrics()["fetch_total"] == 0
+    fetcher.set_position(topic, 0, 0)
+    assert [record.value for record in fetcher.poll(10_000, 10)] == [b"a", b"b"]
+
+
 def test_paused_partitions_are_silent(
     reader: Callable[..., Reader], make_topic: Callable[..., str], fill: Callable[..., None]
 ) -> None:

@@ -163,6 +163,7 @@ impl Driver {
         let mut plan = Plan::default();
         let settings = self.shared.cluster.settings();
         let cap = self.partition_cap();
+        let polled = state.polled;
         for (name, partition) in state.positions.iter_mut() {
             if partition.asked || matches!(partition.stage, Stage::Unset | Stage::Stopped) {
                 continue;
@@ -210,7 +211,7 @@ impl Driver {
                 }
             }
             if partition.stage == Stage::Fetch {
-                if partition.paused {
+                if partition.paused || !polled {
                     continue;
                 }
                 if partition.held_bytes + partition.decoding >= cap {

@@ -48,6 +48,8 @@ pub(super) struct State {
     /// The driver left something undone for lack of room in a partition's share.
     pub held_back: bool,
     pub closed: bool,
+    /// Somebody has polled. Before that nothing is fetched: a seek that follows `assign` would have to wait for the answer.
+    pub polled: bool,
     woken: bool,
     ringing: bool,
 }
@@ -143,6 +145,7 @@ impl Fetcher {
             stats: Stats::default(),
             held_back: false,
             closed: false,
+            polled: false,
             woken: false,
             ringing: false,
         };
@@ -288,6 +291,9 @@ impl Fetcher {
     /// [`ClientError::Closed`], [`ClientError::Forked`], or an error of the whole cluster, told once.
     pub fn next(&self, deadline: Instant) -> Result<Next, ClientError> {
         let mut state = self.state()?;
+        if !std::mem::replace(&mut state.polled, true) {
+            self.shared.wake.notify_one();
+        }
         loop {
             if state.closed {
                 return Err(ClientError::Closed);
