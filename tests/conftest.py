@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +28,12 @@ EXTERNAL = os.environ.get("ODRADEK_TEST_BOOTSTRAP")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the plugin's fixtures in a checkout, too, where no entry point names it."""
+    """Have the plugin's fixtures in a checkout, too, where no entry point names it; let tests press Ctrl-C."""
     from odradek import pytest_plugin
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background jobs ignore Ctrl-C, and hand that on to every process that a test starts and interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     if not config.pluginmanager.is_registered(pytest_plugin):
         config.pluginmanager.register(pytest_plugin, "odradek")
