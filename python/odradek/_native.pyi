@@ -760,7 +760,10 @@ class Fetcher:
     def wakeup(self) -> None:
         """Make the poll that waits, or else the next one, return nothing."""
     def ready_fd(self) -> int:
-        """Return an eventfd that is readable while a poll would return or raise at once. It is this object's own."""
+        """Return an eventfd that is readable while a poll would return or raise at once. It is this object's own.
+
+        Nothing is fetched before the first poll: begin with `poll(0, ...)`.
+        """
     def lag(self) -> dict[tuple[str, int], int]:
         """Return how far each partition's readable end is ahead of the position, as of the last answer; known ones only."""
     def metrics(self) -> dict[str, float]:

@@ -116,6 +116,7 @@ async def test_an_event_loop_learns_of_records_by_the_descriptor(
 ) -> None:
     fetcher = reader()
     fetcher.assign([(topic, 0, 0)])
+    assert fetcher.poll(0, 1) == []
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(fetcher.ready_fd(), ready.set)
     try:

@@ -177,6 +177,7 @@ def test_the_descriptor_is_readable_while_there_is_something_to_poll(
     fetcher = reader()
     fd = fetcher.ready_fd()
     fetcher.assign([(topic, 0, 0)])
+    assert fetcher.poll(0, 1) == []
     assert select.select([fd], [], [], 0)[0] == []
     fill(topic, [b"a", b"b"])
     assert select.select([fd], [], [], 20)[0] == [fd]
