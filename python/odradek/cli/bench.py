@@ -76,7 +76,6 @@ def _payload(size: int) -> Callable[[int], bytes]:
 
 
 def _finish(meter: Meter, stop: StopRequest, as_json: bool) -> None:
-    meter.end()
     if as_json:
         print_json(meter.result())
     else:
@@ -151,10 +150,12 @@ def produce(
             if rate is not None and number >= int(meter.seconds * rate) + 1:
                 time.sleep(_PACE_SECONDS)
         producer.flush()
+        meter.end()
         meter.failed = int(producer.metrics()["record_error_total"])
         meter.records = number - meter.failed
         meter.bytes = meter.records * record_size
-        _finish(meter, stop, as_json)
+    # The latencies come by callbacks, of which closing waits for the last.
+    _finish(meter, stop, as_json)
 
 
 @bench.command(examples=("odradek bench consume perf --records 5000000", "odradek bench consume perf --group readers"))
@@ -206,6 +207,7 @@ def consume(
             meter.records += len(batch)
             meter.bytes += sum(len(record.value or b"") + len(record.key or b"") for record in batch)
             meter.show()
+        meter.end()
         _finish(meter, stop, as_json)
         if meter.records < records and not stop:
             raise CommandError(
@@ -268,6 +270,7 @@ def roundtrip(
             if acks != "0" and future.result(cluster.timeout).offset != offset:
                 raise CommandError(f"somebody else writes to partition 0 of {topic}; take a topic of your own")
             meter.show()
+        meter.end()
         _finish(meter, stop, as_json)
 
 
