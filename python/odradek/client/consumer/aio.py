@@ -10,7 +10,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -25,7 +25,7 @@ from odradek.client.consumer.settling import Call, Steps, call_back, depart, set
 from odradek.client.consumer.subscription import Callbacks, RebalanceCallback
 from odradek.client.consumer.wanted import Wanted
 from odradek.client.native import Fetcher
-from odradek.config.client import ClientOptions, resolve, resolve_config
+from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, ForkedError, UsageError
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
 
@@ -47,20 +47,6 @@ class Consumer(ConsumerFace):
     those of `odradek.Consumer`.
     """
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
-        self._begin(resolve("consumer", bootstrap_servers, options))
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a consumer from Kafka's dotted names.
-
-        Raises:
-            ConfigError: as the constructor. Nothing is ignored in silence.
-        """
-        consumer = cls.__new__(cls)
-        cls._begin(consumer, resolve_config("consumer", config))
-        return consumer
-
     def _begin(self, options: ClientOptions) -> None:
         try:
             self._loop = asyncio.get_running_loop()
@@ -75,11 +61,7 @@ class Consumer(ConsumerFace):
         self._breathed = time.monotonic()
         self._most = options.number("max.poll.records")
         self._cluster = Cluster(options.texts)
-        self._link = Link(
-            self._cluster,
-            create_topics=options.flag("allow.auto.create.topics"),
-            exclude_internal=options.flag("exclude.internal.topics"),
-        )
+        self._link = Link(self._cluster, options)
         self._fetcher = Fetcher(self._cluster.native, options.texts)
         self._core = Core(options, self._link, self._fetcher, self._ring)
         self._decode = decoder(options, self._fetcher)

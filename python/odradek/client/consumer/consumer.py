@@ -10,7 +10,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -26,7 +26,7 @@ from odradek.client.consumer.subscription import Callbacks, RebalanceCallback
 from odradek.client.consumer.wanted import Wanted
 from odradek.client.loop_thread import LoopThread
 from odradek.client.native import Fetcher
-from odradek.config.client import ClientOptions, resolve, resolve_config
+from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, OdradekError, UsageError
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
 
@@ -56,20 +56,6 @@ class Consumer(ConsumerFace):
         ConfigError: an unknown option or a bad value; says what is allowed.
     """
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
-        self._begin(resolve("consumer", bootstrap_servers, options))
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a consumer from Kafka's dotted names: `{"bootstrap.servers": "localhost:9092", "group.id": "billing"}`.
-
-        Raises:
-            ConfigError: as the constructor. Nothing is ignored in silence.
-        """
-        consumer = cls.__new__(cls)
-        cls._begin(consumer, resolve_config("consumer", config))
-        return consumer
-
     def _begin(self, options: ClientOptions) -> None:
         self._pid = os.getpid()
         self._closed = False
@@ -90,11 +76,7 @@ class Consumer(ConsumerFace):
     @staticmethod
     async def _open(options: ClientOptions) -> tuple[Cluster, Link, Core]:
         cluster = Cluster(options.texts)
-        link = Link(
-            cluster,
-            create_topics=options.flag("allow.auto.create.topics"),
-            exclude_internal=options.flag("exclude.internal.topics"),
-        )
+        link = Link(cluster, options)
         fetcher = Fetcher(cluster.native, options.texts)
         return cluster, link, Core(options, link, fetcher, fetcher.wakeup)
 

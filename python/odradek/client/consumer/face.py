@@ -1,10 +1,13 @@
 """What both consumers offer alike, because it asks nobody: looking at and moving positions, pausing, lag, metrics."""
 
 import re
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 from odradek.client.consumer.arguments import Named, named, partition_of, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
+from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import ConfigError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
@@ -21,13 +24,32 @@ class GroupMetadata(NamedTuple):
     instance_id: str | None
 
 
-class ConsumerFace:
+class ConsumerFace(ABC):
     """Everything of a consumer that needs no broker. Nothing here waits."""
 
     _core: Core
 
+    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
+        self._begin(resolve("consumer", bootstrap_servers, options))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a consumer from Kafka's dotted names: `{"bootstrap.servers": "localhost:9092", "group.id": "billing"}`.
+
+        Raises:
+            ConfigError: as the constructor. Nothing is ignored in silence.
+        """
+        consumer = cls.__new__(cls)
+        cls._begin(consumer, resolve_config("consumer", config))
+        return consumer
+
+    @abstractmethod
+    def _begin(self, options: ClientOptions) -> None:
+        """Start the fetcher and everything around it."""
+
+    @abstractmethod
     def _check_open(self) -> None:
-        raise NotImplementedError
+        """Raise ClosedError or ForkedError if this consumer is not to be used any more."""
 
     def assignment(self) -> set[TopicPartition]:
         """Return the partitions that are this consumer's at the moment."""

@@ -5,18 +5,16 @@ decision rests on (`partition_counts`, `leaders`, `topics`) is asked for when it
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
-from odradek.client.cluster import ANY, CONTROL, Cluster
-from odradek.client.metadata import PartitionInfo, TopicInfo, error_code
+from odradek.client.cluster import Cluster
+from odradek.client.metadata import TopicInfo
+from odradek.config.client import ClientOptions
 from odradek.errors import ErrorCode, KafkaError
-from odradek.protocol.api_keys import ApiKey
 from odradek.types import TopicPartition
 
 __all__ = ["Link"]
 
-_VERSIONS: Final = (1, 12)
 _REFUSED: Final = frozenset({ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.INVALID_TOPIC_EXCEPTION})
 """Errors of a topic that waiting won't change."""
 
@@ -24,10 +22,10 @@ _REFUSED: Final = frozenset({ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.INV
 class Link:
     """See `transport.Transport`."""
 
-    def __init__(self, cluster: Cluster, *, create_topics: bool, exclude_internal: bool) -> None:
+    def __init__(self, cluster: Cluster, options: ClientOptions) -> None:
         self._cluster = cluster
-        self._create_topics = create_topics
-        self._exclude_internal = exclude_internal
+        self._create_topics = options.flag("allow.auto.create.topics")
+        self._exclude_internal = options.flag("exclude.internal.topics")
         self._watched: frozenset[str] = frozenset()
         self._watches_all = False
         self.request = cluster.request
@@ -66,25 +64,11 @@ class Link:
         Raises:
             KafkaError: a topic named may not be read, or can't exist.
         """
-        asked = None if names is None else sorted(set(names))
-        if asked == []:
+        if names is not None and not (names := sorted(set(names))):
             return {}
-
-        def build(m: Any) -> Any:
-            rows = None if asked is None else tuple(m.MetadataRequestTopic(name=one, topic_id=None) for one in asked)
-            return m.MetadataRequest(
-                topics=rows,
-                allow_auto_topic_creation=create,
-                include_cluster_authorized_operations=False,
-                include_topic_authorized_operations=False,
-            )
-
-        answer = await self._cluster.request(ApiKey.METADATA, build, node=ANY, channel=CONTROL, versions=_VERSIONS)
-        for broker in answer.brokers:
-            self._cluster.native.learn_broker(int(broker.node_id), broker.host, broker.port)
-        found = {topic.name: _info(topic) for topic in answer.topics}
+        found = (await self._cluster.metadata(names, allow_auto_create=create)).topics
         for name, info in found.items():
-            if asked is not None and info.error_code in _REFUSED:
+            if names is not None and info.error_code in _REFUSED:
                 raise KafkaError.of(info.error_code, f"topic {name!r}: {info.error_code.text}")
         return found
 
@@ -111,20 +95,3 @@ class Link:
         if all_topics != self._watches_all:
             native.watch_all(all_topics)
         self._watched, self._watches_all = wanted, all_topics
-
-
-def _info(topic: Any) -> TopicInfo:
-    partitions = tuple(
-        PartitionInfo(
-            row.partition_index,
-            row.leader_id,
-            getattr(row, "leader_epoch", -1),
-            tuple(row.replica_nodes),
-            tuple(row.isr_nodes),
-            error_code(row.error_code),
-        )
-        for row in sorted(topic.partitions, key=lambda row: int(row.partition_index))
-    )
-    topic_id = getattr(topic, "topic_id", None)
-    identity = topic_id if topic_id is None or isinstance(topic_id, UUID) else UUID(bytes=bytes(topic_id))
-    return TopicInfo(topic.name, identity, partitions, topic.is_internal, error_code(topic.error_code))
