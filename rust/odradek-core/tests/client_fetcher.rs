@@ -202,6 +202,62 @@ fn partitions_that_stay_assigned_keep_their_place() {
     assert!(reader.fetcher.position(&name(0)).expect("open").is_none());
 }
 
+/// A topic of two partitions, the first with 60 records of 30 kB, and a reader that got so much of it as it may hold while
+/// the broker holds a fetch of the second, which is empty, for longer than any test waits.
+fn reader_that_waits() -> (Broker, Reader) {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 2, &[]);
+    let mut client = broker.connect();
+    let value = vec![b'v'; 30_000];
+    for _ in 0..60 {
+        client.produce("orders", 0, batch(&[&value]));
+    }
+    let reader = Reader::new(&broker, &[("max.partition.fetch.bytes", "40000"), ("fetch.max.wait.ms", "60000")]);
+    reader.assign(&[(0, 0), (1, 0)]);
+    reader.read(1);
+    while reader.metric("buffered_bytes") < 160_000.0 {
+        std::thread::yield_now();
+    }
+    (broker, reader)
+}
+
+#[test]
+fn a_partition_that_was_held_back_does_not_wait_for_others_that_are_at_their_end() {
+    let (broker, reader) = reader_that_waits();
+    let offsets: Vec<_> = reader.read(59).iter().map(|(_, offset, _)| *offset).collect();
+    assert_eq!(offsets, (1..60).collect::<Vec<_>>());
+    let mut client = broker.connect();
+    for offset in 60..65 {
+        client.produce("orders", 0, batch(&[b"late"]));
+        assert_eq!(reader.read(1), [(0, offset, "late".to_owned())], "it is looked after also at its end");
+    }
+    client.produce("orders", 1, batch(&[b"second"]));
+    assert_eq!(reader.read(1), [(1, 0, "second".to_owned())]);
+}
+
+#[test]
+fn a_seek_does_not_wait_for_a_fetch_that_the_broker_holds() {
+    let broker = filled(1, 10);
+    let reader = Reader::new(&broker, &[("fetch.max.wait.ms", "60000")]);
+    reader.assign(&[(0, 10)]);
+    assert_eq!(reader.poll(1, Duration::ZERO).expect("no error"), []);
+    while reader.metric("buffered_bytes") < 1.0 {
+        std::thread::yield_now();
+    }
+    reader.fetcher.set_position(&name(0), 7, -1).expect("open");
+    assert_eq!(reader.read(3).iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>(), [7, 8, 9]);
+}
+
+#[test]
+fn looks_at_a_partition_at_its_end_grow_rare_while_the_broker_holds_a_fetch() {
+    let (_broker, reader) = reader_that_waits();
+    reader.read(59);
+    let before = reader.metric("fetch_total");
+    assert_eq!(reader.poll(1, Duration::from_millis(700)).expect("no error"), []);
+    let looks = reader.metric("fetch_total") - before;
+    assert!(looks < 12.0, "{looks} fetches in vain");
+}
+
 #[test]
 fn a_partition_without_a_position_waits_for_one() {
     let broker = filled(1, 5);

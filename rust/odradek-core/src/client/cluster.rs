@@ -45,6 +45,8 @@ pub enum Node {
 pub enum Channel {
     /// Produce and Fetch.
     Data,
+    /// A Fetch that is answered at once, past one on `Data` that the broker may hold.
+    Prompt,
     /// Metadata and everything administrative.
     Control,
     /// A group's coordinator.

@@ -38,12 +38,14 @@ impl Undecoded<'_> {
 }
 
 /// Takes in what broker `node` answered to `wanted`, up to its records: those are for [`finish`], and the partition may be
-/// fetched on before that. An answer to what isn't the partition's next offset any more is dropped.
+/// fetched on before that. An answer to what isn't the partition's next offset any more is dropped. `nothing`: the whole
+/// answer has no records.
 pub(super) fn begin<'a>(
     shared: &Shared,
     node: i32,
     wanted: &'a Wanted,
     answer: PartitionAnswer,
+    nothing: bool,
 ) -> Option<Undecoded<'a>> {
     // Without the lock.
     let ahead = ahead::look(&answer.records, wanted.offset);
@@ -67,18 +69,19 @@ pub(super) fn begin<'a>(
         let until = Instant::now() + shared.cluster.settings().metadata_max_age;
         partition.replica = Some((answer.preferred_read_replica, until));
     }
+    if let Some(ahead) = &ahead {
+        partition.decoding = answer.records.len();
+        (partition.fetch_offset, partition.fetch_epoch) =
+            (ahead.next_offset, if ahead.leader_epoch >= 0 { ahead.leader_epoch } else { partition.fetch_epoch });
+    }
+    partition.fetched(Instant::now(), nothing, shared.settings.committed_only);
     if answer.records.is_empty() {
         partition.succeeded();
         return None;
     }
     let batches = ahead.as_ref().map_or(0, |ahead| ahead.batches);
-    if let Some(ahead) = &ahead {
-        partition.decoding = answer.records.len();
-        (partition.fetch_offset, partition.fetch_epoch) =
-            (ahead.next_offset, if ahead.leader_epoch >= 0 { ahead.leader_epoch } else { partition.fetch_epoch });
-    } else {
-        partition.asked = true;
-    }
+    // Without sound headers only decoding tells what is next.
+    partition.asked = ahead.is_none();
     state.positions.served(&wanted.partition);
     let next_offset = ahead.map(|ahead| ahead.next_offset);
     let reserve = shared.budget.lease(Chunk::overhead_bytes(batches));

@@ -1,14 +1,13 @@
 //! The one task of a fetcher on the I/O thread: decides what to ask of which broker, and takes the answers in.
 //!
-//! At most one Fetch is under way to each broker, over [`Channel::Data`]; resets and the like go over [`Channel::Control`]
-//! and never stand behind a Fetch that waits. Each step looks at every partition, then sends what has become possible.
-//! No fetch is sent whose answer could break the budget: it leases all it asks for first, and no broker gets more than its
-//! share, so that one that is idle does not keep the others from being asked.
+//! Each step looks at every partition, then sends what has become possible: one Fetch a broker and [`Lane`] at most, and
+//! nothing stands behind a Fetch that waits. No fetch is sent whose answer could break the budget: it leases all it asks for
+//! first, and none gets more than its share, so that one that waits does not keep the others from being sent.
 //!
-//! A broker's next fetch is sent as soon as the headers of its last answer told where to go on, before that answer is
+//! A lane's next fetch is sent as soon as the headers of its last answer told where to go on, before that answer is
 //! decoded: broker and network work while we do. Answers are decoded one after the other, in the order they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use super::offsets::{self, Question, Reply};
 use super::positions::{Partition, Stage};
 use super::request::{self, Fetched};
 use super::session::{Session, Wanted};
+use super::sources::{Lane, Source};
 use crate::client::error::ClientError;
 use crate::client::metadata::MetadataView;
 use crate::log::types::TopicPartition;
@@ -46,21 +46,9 @@ pub(super) enum Done {
     NoMetadata(Option<ClientError>),
 }
 
-/// One broker as a source of records.
-#[derive(Default)]
-struct Source {
-    /// `None` while a fetch is under way: it has the session.
-    session: Option<Session>,
-    busy: bool,
-    retry_at: Option<Instant>,
-    failures: u32,
-    /// Turn among the brokers.
-    turn: u64,
-}
-
 struct Driver {
     shared: Arc<Shared>,
-    sources: HashMap<i32, Source>,
+    sources: HashMap<(i32, Lane), Source>,
     requests: JoinSet<Done>,
     turns: u64,
     asking_metadata: bool,
@@ -102,7 +90,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// What a look at all partitions found to do.
 #[derive(Default)]
 struct Plan {
-    fetches: BTreeMap<i32, Vec<(u64, Wanted)>>,
+    fetches: BTreeMap<(i32, Lane), Vec<(u64, Wanted)>>,
     questions: BTreeMap<i32, Vec<Question>>,
     failed: Vec<(TopicPartition, FetchError)>,
     refresh: bool,
@@ -218,6 +206,12 @@ impl Driver {
                     plan.held_back = true;
                     continue;
                 }
+                let lane = self.lane(led.node);
+                if let Some(at_end) = partition.at_end.filter(|at_end| lane == Lane::Prompt && at_end.look_again > now)
+                {
+                    plan.due_at(at_end.look_again);
+                    continue;
+                }
                 let wanted = Wanted {
                     partition: name.clone(),
                     topic_id: led.topic_id,
@@ -226,13 +220,19 @@ impl Driver {
                     leader_epoch: led.epoch,
                     max_bytes: self.shared.settings.partition_max_bytes,
                 };
-                plan.fetches.entry(led.node).or_default().push((partition.turn, wanted));
+                plan.fetches.entry((led.node, lane)).or_default().push((partition.turn, wanted));
             } else {
                 let question = Question::new(name.clone(), partition, led.epoch);
                 plan.questions.entry(led.leader).or_default().push(question);
             }
         }
         plan
+    }
+
+    /// The lane on which a broker answers soonest.
+    fn lane(&self, node: i32) -> Lane {
+        let held = self.sources.get(&(node, Lane::Session)).is_some_and(|source| source.busy && source.held);
+        if held { Lane::Prompt } else { Lane::Session }
     }
 
     /// Bytes of one partition beyond which it is not asked for.
@@ -242,23 +242,20 @@ impl Driver {
     }
 
     fn send_fetches(&mut self, state: &mut State, plan: &mut Plan, now: Instant) {
-        let settings = &self.shared.settings;
-        let busy = self.sources.iter().filter(|(node, source)| source.busy && !plan.fetches.contains_key(node)).count();
-        let brokers = busy + plan.fetches.len();
-        if brokers == 0 {
-            return;
-        }
-        let share = (self.shared.budget.limit() / brokers).min(usize::try_from(settings.max_bytes).unwrap_or(1)).max(1);
+        let shared = Arc::clone(&self.shared);
+        let settings = &shared.settings;
+        let busy = self.sources.iter().filter(|(_, source)| source.busy).map(|((node, _), _)| *node);
+        let brokers = busy.chain(plan.fetches.keys().map(|(node, _)| *node)).collect::<HashSet<_>>().len();
+        // For both lanes of each.
+        let share = self.shared.budget.limit() / (2 * brokers).max(1);
+        let share = share.min(usize::try_from(settings.max_bytes).unwrap_or(1)).max(1);
         // Less than this would come in pieces too small to be worth a request.
         let least = share.min(usize::try_from(settings.partition_max_bytes).unwrap_or(1)).min(share / 2 + 1);
-        let mut nodes: Vec<i32> = plan.fetches.keys().copied().collect();
-        nodes.sort_by_key(|node| self.sources.get(node).map_or(0, |source| source.turn));
-        for node in nodes {
-            let most = self.bytes_for(plan.fetches.get(&node).map_or(0, Vec::len));
-            let source = self
-                .sources
-                .entry(node)
-                .or_insert_with(|| Source { session: Some(Session::default()), ..Source::default() });
+        let mut keys: Vec<(i32, Lane)> = plan.fetches.keys().copied().collect();
+        keys.sort_by_key(|key| self.sources.get(key).map_or(0, |source| source.turn));
+        for key in keys {
+            let most = self.bytes_for(plan.fetches.get(&key).map_or(0, Vec::len));
+            let source = self.sources.entry(key).or_insert_with(|| Source::new(key.1));
             if source.busy {
                 continue;
             }
@@ -277,18 +274,21 @@ impl Driver {
                     return;
                 }
             }
-            let Some(mut wanted) = plan.fetches.remove(&node) else { continue };
+            let Some(mut wanted) = plan.fetches.remove(&key) else { continue };
             let lease = self.shared.budget.lease(share.min(self.shared.budget.room().max(1)).min(most));
             wanted.sort_unstable_by_key(|(turn, _)| *turn);
             let wanted: Vec<Wanted> = wanted.into_iter().map(|(_, wanted)| wanted).collect();
+            let mut held = true;
             for one in &wanted {
                 if let Some(partition) = state.positions.get_mut(&one.partition) {
                     partition.asked = true;
+                    held &= settings.min_bytes > 1 || !partition.is_behind(settings.committed_only);
                 }
             }
             self.turns += 1;
-            (source.busy, source.turn) = (true, self.turns);
-            self.spawn_fetch(node, wanted, lease);
+            (source.busy, source.held, source.turn) = (true, held, self.turns);
+            let session = source.session.take();
+            self.spawn_fetch(key, session, wanted, lease);
         }
     }
 
@@ -305,13 +305,12 @@ impl Driver {
         bytes.saturating_add(beside).saturating_add(partitions.saturating_mul(PARTITION_BYTES))
     }
 
-    fn spawn_fetch(&mut self, node: i32, wanted: Vec<Wanted>, lease: Lease) {
-        let session = self.sources.get_mut(&node).and_then(|source| source.session.take()).unwrap_or_default();
+    fn spawn_fetch(&mut self, to: (i32, Lane), session: Option<Session>, wanted: Vec<Wanted>, lease: Lease) {
         let max_bytes = self.bytes_within(lease.bytes(), wanted.len());
         let shared = Arc::clone(&self.shared);
         self.requests.spawn(async move {
             let (cluster, settings) = (&shared.cluster, &shared.settings);
-            let fetched = request::fetch(cluster, settings, node, session, wanted, (lease, max_bytes)).await;
+            let fetched = request::fetch(cluster, settings, to, session, wanted, (lease, max_bytes)).await;
             Done::Fetched(Box::new(fetched))
         });
     }
@@ -347,35 +346,28 @@ impl Driver {
     async fn take_fetched(&mut self, fetched: Fetched) {
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
-        let Fetched { node, wanted, mut session, outcome, latency, mut lease } = fetched;
-        let client = shared.cluster.settings();
-        let source = self.sources.entry(node).or_default();
+        let Fetched { node, lane, wanted, mut session, outcome, latency, mut lease } = fetched;
+        let source = self.sources.entry((node, lane)).or_default();
         source.busy = false;
         let (read, bytes) = match outcome {
             Ok(read) => read,
             Err(error) => {
-                session.reset();
-                source.session = Some(session);
-                let wait =
-                    client.retry_backoff.saturating_mul(1 << source.failures.min(10)).min(client.retry_backoff_max);
-                source.failures = source.failures.saturating_add(1);
-                source.retry_at = Some(now + wait);
+                session.iter_mut().for_each(Session::reset);
+                source.session = session;
+                source.failed(now, shared.cluster.settings());
                 drop(lease);
                 self.fetch_failed(&wanted, error);
                 return;
             }
         };
-        (source.failures, source.retry_at) = (0, None);
-        if let Ok(throttle) = u64::try_from(read.throttle_ms)
-            && throttle > 0
-        {
-            source.retry_at = Some(now + Duration::from_millis(throttle));
+        source.succeeded(now, read.throttle_ms);
+        if let Some(session) = &mut session {
+            match read.error {
+                0 => session.answered(read.session_id),
+                _ => session.forget(),
+            }
         }
-        match read.error {
-            0 => session.answered(read.session_id),
-            _ => session.forget(),
-        }
-        source.session = Some(session);
+        source.session = session;
         lease.resize(bytes.len());
         {
             let mut state = shared.lock();
@@ -390,16 +382,17 @@ impl Driver {
         // Of a session that the broker dropped: the next request opens another, at once.
         let session_lost = matches!(read.error, 70 | 71 | 106);
         if read.error != 0 && !session_lost {
-            self.delay(node, now);
+            source.retry_at = Some(now + shared.cluster.settings().retry_backoff);
             shared.cluster.request_refresh();
             return;
         }
         let frame = Arc::new(lease);
         let by_name: HashMap<_, &Wanted> =
             wanted.iter().map(|one| ((one.topic_ref(bytes.version), one.partition.partition), one)).collect();
+        let nothing = read.partitions.iter().all(|answered| answered.records.is_empty());
         let answers = read.partitions.into_iter().filter_map(|answered| {
             let one = by_name.get(&(answered.topic.clone(), answered.index))?;
-            answer::begin(&shared, node, one, answered)
+            answer::begin(&shared, node, one, answered, nothing)
         });
         let undecoded: Vec<_> = answers.collect();
         let overhead: usize = undecoded.iter().map(Undecoded::overhead_bytes).sum();
@@ -416,13 +409,6 @@ impl Driver {
             answer::finish(&shared, one, &frame);
             // A large answer is work for long enough that other tasks of this thread should get their turn.
             yield_now().await;
-        }
-    }
-
-    fn delay(&mut self, node: i32, now: Instant) {
-        let wait = self.shared.cluster.settings().retry_backoff;
-        if let Some(source) = self.sources.get_mut(&node) {
-            source.retry_at = Some(now + wait);
         }
     }
 
@@ -450,7 +436,7 @@ impl Driver {
     async fn end_sessions(&mut self) {
         self.requests.abort_all();
         let mut ends = JoinSet::new();
-        for (node, source) in &mut self.sources {
+        for ((node, _), source) in &mut self.sources {
             let Some(request) = source.session.as_mut().and_then(Session::close) else { continue };
             let shared = Arc::clone(&self.shared);
             let node = *node;

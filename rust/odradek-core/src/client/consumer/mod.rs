@@ -5,6 +5,7 @@
 //! | [`fetcher`] | what the owner holds: assign, seek, pause, poll |
 //! | `driver` | the task on the I/O thread: what to ask of which broker, within the bound |
 //! | [`positions`] | the state of each partition |
+//! | `sources` | brokers as sources: what is under way to each, when it may be asked again |
 //! | [`session`], `request`, [`response`] | fetch sessions; one Fetch and its answer |
 //! | `answer`, [`ahead`], [`decode`] | an answer's errors to what they mean, its headers to the next offset, its bytes to batches |
 //! | `offsets` | resets, truncation |
@@ -30,6 +31,7 @@ mod request;
 pub mod response;
 pub mod session;
 pub mod settings;
+mod sources;
 
 pub use chunk::{FetchedRecord, Run, Sink};
 pub use error::FetchError;

@@ -20,6 +20,9 @@ pub const EARLIEST: i64 = -3;
 /// As `auto.offset.reset` says.
 pub const BY_POLICY: i64 = -4;
 
+/// Time until the first look at a partition at its end that is not part of a fetch which the broker holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// What a partition needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -92,6 +95,16 @@ pub struct Partition {
     bad: Option<(i64, i64)>,
     /// Turn among the partitions of a broker: lower ones come first.
     pub turn: u64,
+    /// Its last answer ended where the log did; `None` also while nothing is known.
+    pub at_end: Option<AtEnd>,
+}
+
+/// A partition without more records for the moment.
+#[derive(Debug, Clone, Copy)]
+pub struct AtEnd {
+    since: Instant,
+    /// When it is worth a look of its own.
+    pub look_again: Instant,
 }
 
 impl Partition {
@@ -120,6 +133,7 @@ impl Partition {
             resume: Stage::Unset,
             bad: None,
             turn: 0,
+            at_end: None,
         }
     }
 
@@ -131,6 +145,27 @@ impl Partition {
             (self.position, self.epoch) = (offset, epoch);
         }
         self.succeeded();
+    }
+
+    /// Notes an answer after which the next fetch begins at `fetch_offset`; `nothing`: it brought no records of any partition.
+    pub fn fetched(&mut self, now: Instant, nothing: bool, committed_only: bool) {
+        let ended = nothing || self.end(committed_only).is_some_and(|end| self.fetch_offset >= end);
+        let since = self.at_end.map_or(now, |at_end| at_end.since);
+        // Ever more seldom, so that looks are few however long a wait goes on.
+        let rest = (now - since).max(LOOK_AGAIN);
+        self.at_end = ended.then(|| AtEnd { since, look_again: now + rest });
+    }
+
+    /// True if a fetch will surely bring records.
+    #[must_use]
+    pub fn is_behind(&self, committed_only: bool) -> bool {
+        self.at_end.is_none() && self.end(committed_only).is_some_and(|end| self.fetch_offset < end)
+    }
+
+    /// First offset that can't be read yet; `None` while that isn't known.
+    fn end(&self, committed_only: bool) -> Option<i64> {
+        let end = if committed_only { self.last_stable_offset } else { self.high_watermark };
+        (end >= 0).then_some(end)
     }
 
     /// Notes a failure: nothing before `base` doubled with each failure in a row, at most `most`.
@@ -192,8 +227,8 @@ impl Partition {
     /// Records not polled yet, as far as they may be read; `None` while that isn't known.
     #[must_use]
     pub fn lag(&self, committed_only: bool) -> Option<i64> {
-        let end = if committed_only { self.last_stable_offset } else { self.high_watermark };
-        (end >= 0 && self.position >= 0).then(|| (end - self.position).max(0))
+        let end = self.end(committed_only)?;
+        (self.position >= 0).then(|| (end - self.position).max(0))
     }
 }
 

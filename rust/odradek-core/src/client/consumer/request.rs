@@ -8,9 +8,10 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use super::budget::Lease;
 use super::response::{self, FetchAnswer};
-use super::session::{Session, Wanted, highest_version};
+use super::session::{Session, Wanted, highest_version, sessionless};
 use super::settings::FetchSettings;
-use crate::client::cluster::{Channel, Cluster, Node};
+use super::sources::Lane;
+use crate::client::cluster::{Cluster, Node};
 use crate::client::error::ClientError;
 
 const FETCH: i16 = 1;
@@ -36,50 +37,56 @@ impl Frame {
 /// What became of a fetch.
 pub(super) struct Fetched {
     pub node: i32,
+    pub lane: Lane,
     pub wanted: Vec<Wanted>,
-    pub session: Session,
+    /// As it was given.
+    pub session: Option<Session>,
     pub outcome: Result<(FetchAnswer, Frame), ClientError>,
     pub latency: Duration,
     pub lease: Lease,
 }
 
 /// Fetches `wanted` from one broker: at most so many bytes, or one batch if it is larger, on a lease that covers them.
+/// Only with a session may the broker hold the request while there is nothing.
 pub(super) async fn fetch(
     cluster: &Cluster,
     settings: &FetchSettings,
-    node: i32,
-    mut session: Session,
+    (node, lane): (i32, Lane),
+    mut session: Option<Session>,
     wanted: Vec<Wanted>,
     (lease, max_bytes): (Lease, usize),
 ) -> Fetched {
     let begun = Instant::now();
-    let outcome = exchange(cluster, settings, node, &mut session, &wanted, max_bytes).await;
-    Fetched { node, wanted, session, outcome, latency: begun.elapsed(), lease }
+    let outcome = exchange(cluster, settings, (node, lane), session.as_mut(), &wanted, max_bytes).await;
+    Fetched { node, lane, wanted, session, outcome, latency: begun.elapsed(), lease }
 }
 
 async fn exchange(
     cluster: &Cluster,
     settings: &FetchSettings,
-    node: i32,
-    session: &mut Session,
+    (node, lane): (i32, Lane),
+    session: Option<&mut Session>,
     wanted: &[Wanted],
     max_bytes: usize,
 ) -> Result<(FetchAnswer, Frame), ClientError> {
     let to = Node::Id(node);
     let timeout = cluster.settings().request_timeout;
     let deadline = tokio::time::Instant::now() + timeout;
-    let versions = cluster.versions(to, Channel::Data, deadline).await?;
+    let versions = cluster.versions(to, lane.channel(), deadline).await?;
     let version = highest_version(wanted, versions.highest(FETCH, FETCH_VERSIONS)?);
     let rack = cluster.settings().client_rack.clone().unwrap_or_default();
-    let request = session
-        .request(wanted, version)
-        .with_max_wait_ms(settings.max_wait_ms)
+    let (request, max_wait_ms) = match session {
+        Some(session) => (session.request(wanted, version), settings.max_wait_ms),
+        None => (sessionless(wanted, version), 0),
+    };
+    let request = request
+        .with_max_wait_ms(max_wait_ms)
         .with_min_bytes(settings.min_bytes)
         .with_max_bytes(i32::try_from(max_bytes).unwrap_or(i32::MAX))
         .with_isolation_level(i8::from(settings.committed_only))
         .with_rack_id(if version >= 11 { StrBytes::from_string(rack) } else { StrBytes::default() });
     let bytes =
-        cluster.call_raw(to, Channel::Data, FETCH, version, vec![encode(&request, version)?], timeout, true).await?;
+        cluster.call_raw(to, lane.channel(), FETCH, version, vec![encode(&request, version)?], timeout, true).await?;
     let answer = response::parse(&bytes, version).map_err(|detail| ClientError::Protocol {
         peer: format!("broker {node}"),
         detail: format!("its answer to Fetch version {version} can't be read: {detail}"),
@@ -99,9 +106,9 @@ fn encode(request: &FetchRequest, version: i16) -> Result<Bytes, ClientError> {
 pub(super) async fn end_session(cluster: &Cluster, node: i32, request: FetchRequest) {
     let to = Node::Id(node);
     let deadline = tokio::time::Instant::now() + GOODBYE;
-    let Ok(versions) = cluster.versions(to, Channel::Data, deadline).await else { return };
+    let Ok(versions) = cluster.versions(to, Lane::Session.channel(), deadline).await else { return };
     let Ok(version) = versions.highest(FETCH, FETCH_VERSIONS) else { return };
     if let Ok(body) = encode(&request, version) {
-        let _ = cluster.call_raw(to, Channel::Data, FETCH, version, vec![body], GOODBYE, true).await;
+        let _ = cluster.call_raw(to, Lane::Session.channel(), FETCH, version, vec![body], GOODBYE, true).await;
     }
 }

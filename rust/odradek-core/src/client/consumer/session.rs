@@ -122,6 +122,12 @@ impl Session {
     }
 }
 
+/// A request for just these partitions, once, that leaves the broker's sessions alone.
+pub fn sessionless(wanted: &[Wanted], version: i16) -> FetchRequest {
+    // Session id 0 and epoch -1, Kafka's FetchMetadata.LEGACY, are the message's defaults.
+    FetchRequest::default().with_topics(topics(wanted.iter(), version))
+}
+
 fn told(wanted: &Wanted) -> (Told, Uuid) {
     ((wanted.offset, wanted.leader_epoch, wanted.max_bytes), wanted.topic_id)
 }
@@ -214,6 +220,13 @@ mod tests {
             assert_eq!((request.session_id, request.session_epoch, asked(&request).len()), (0, 0, 1));
             session.answered(0);
         }
+    }
+
+    #[test]
+    fn a_request_without_a_session_neither_opens_nor_closes_one() {
+        let request = sessionless(&[wanted(0, 3), wanted(1, 4)], 12);
+        assert_eq!((request.session_id, request.session_epoch), (0, -1));
+        assert_eq!((asked(&request), dropped(&request)), (vec![(0, 3), (1, 4)], vec![]));
     }
 
     #[test]
