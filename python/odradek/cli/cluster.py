@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from odradek.client.producer.producer import Producer
     from odradek.errors import OdradekError
 
-__all__ = ["Cluster", "connection_options"]
+__all__ = ["Cluster", "command_config_option", "connection_options", "timeout_option"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +32,8 @@ _CONNECT_SECONDS = 3.0
 _DEFAULT_PORT = 9092
 _PATIENCE_SECONDS = 1.0
 _RETRY_SECONDS = 0.1
+_SETUP_SHARE = 0.6
+"""Share of the time-out that setting up a connection may take: what accepts and stays silent is then told as that."""
 
 
 def _addresses(servers: str) -> list[tuple[str, int]]:
@@ -57,6 +59,7 @@ class Cluster:
     def __init__(self, servers: str, properties: dict[str, str], timeout: float) -> None:
         self.properties = properties
         self.timeout = timeout
+        self._reached = False
         self._addresses = _addresses(servers)
         self.servers = ",".join(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self._addresses
@@ -65,18 +68,20 @@ class Cluster:
     def _config(self, settings: dict[str, object]) -> dict[str, Any]:
         return {
             "client.id": "odradek",
-            "socket.connection.setup.timeout.ms": max(1000, int(self.timeout * 1000)),
+            "socket.connection.setup.timeout.ms": max(1, int(self.timeout * 1000 * _SETUP_SHARE)),
             **self.properties,
             **settings,
             "bootstrap.servers": self.servers,
         }
 
     def check_reachable(self) -> None:
-        """Connect to one of the bootstrap servers.
+        """Connect to one of the bootstrap servers, once.
 
         Raises:
             CommandError: none of them accepts a connection.
         """
+        if self._reached:
+            return
         reasons = []
         for host, port in self._addresses:
             try:
@@ -84,6 +89,7 @@ class Cluster:
             except OSError as error:
                 reasons.append(f"{host}:{port}: {error.strerror or error}")
             else:
+                self._reached = True
                 return
         raise CommandError(
             f"can't reach {self.servers} ({'; '.join(reasons)}); is a broker running there? "
@@ -111,12 +117,12 @@ class Cluster:
         from odradek.client.consumer.consumer import Consumer
 
         self.check_reachable()
-        return self._closed_at_the_end(Consumer.from_config(self._config(settings)))
+        return self._closed_at_the_end(Consumer.from_config(self._config(settings)), timeout=self.timeout)
 
     @staticmethod
-    def _closed_at_the_end(client: R) -> R:
+    def _closed_at_the_end(client: R, **how: float) -> R:
         closing: Any = client
-        click.get_current_context().call_on_close(closing.close)
+        click.get_current_context().call_on_close(functools.partial(closing.close, **how))
         return client
 
     @contextmanager
@@ -140,10 +146,12 @@ class Cluster:
 
     def failure(self, error: "OdradekError", doing: str) -> CommandError:
         """Return the error to raise for a refusal: what was tried, the reason, and what to do."""
-        from odradek.errors import ClientError, UnknownTopicOrPartitionError
+        from odradek.errors import ClientError, NoBrokersAvailableError, UnknownTopicOrPartitionError
 
         text = f"can't {doing}: {reason(error)}"
-        if isinstance(error, ClientError):
+        if isinstance(error, NoBrokersAvailableError):  # says for each server what to check
+            text += f"; `odradek doctor {self.servers}` looks closer"
+        elif isinstance(error, ClientError):
             text += "; check the broker's log and advertised address (`odradek doctor`), or raise --timeout"
         elif isinstance(error, UnknownTopicOrPartitionError):
             text += "; `odradek topics list` shows what there is"
@@ -173,6 +181,30 @@ class Cluster:
                 time.sleep(_RETRY_SECONDS)
 
 
+def _read_properties(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
+    from odradek.config.files import read_file
+
+    return {} if path is None else read_file(path)
+
+
+command_config_option = click.option(
+    "--command-config",
+    "client_properties",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_read_properties,
+    metavar="FILE",
+    help="Client options under Kafka's names (name=value lines).",
+)
+"""Gives a command what the file says."""
+
+
+def timeout_option(seconds: float, meaning: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Return the option `--timeout` with this default and help."""
+    return click.option(
+        "--timeout", type=click.FloatRange(min=0.1), default=seconds, show_default=True, metavar="SECONDS", help=meaning
+    )
+
+
 def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callable[..., R]:
     """Give a command the options that say where the cluster is; it gets a `Cluster` as its first argument."""
 
@@ -187,25 +219,10 @@ def connection_options(command: Callable[Concatenate[Cluster, P], R]) -> Callabl
         metavar="HOST:PORT[,...]",
         help="Brokers to ask first; one that answers is enough.",
     )
-    @click.option(
-        "--command-config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Client options under Kafka's names (name=value lines).",
-    )
-    @click.option(
-        "--timeout",
-        type=click.FloatRange(min=0.1),
-        default=15.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for the cluster's answer.",
-    )
+    @command_config_option
+    @timeout_option(15.0, "How long to wait for the cluster's answer.")
     @functools.wraps(command)
-    def with_cluster(*args: Any, servers: str, command_config: Path | None, timeout: float, **kwargs: Any) -> R:
-        from odradek.config.files import read_file
-
-        properties = read_file(command_config) if command_config else {}
-        return command(Cluster(servers, properties, timeout), *args, **kwargs)
+    def with_cluster(*args: Any, servers: str, client_properties: dict[str, str], timeout: float, **kwargs: Any) -> R:
+        return command(Cluster(servers, client_properties, timeout), *args, **kwargs)
 
     return with_cluster

@@ -144,7 +144,8 @@ async def _ask(
             info = cluster.known()
             if not info.brokers:
                 cure = "name the port of a listener that serves Kafka's protocol in plain text"
-                yield Finding("versions", "problem", f"{place}: {error}", cure)
+                text = str(error) if place in str(error) else f"{place}: {error}"
+                yield Finding("versions", "problem", text, cure)
                 return
             # The server answered; it is the address it sends its clients on to that fails, which is looked at later.
         clusters[place] = info

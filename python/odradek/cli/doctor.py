@@ -3,14 +3,14 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
+from odradek.cli.cluster import Cluster, command_config_option, timeout_option
 from odradek.cli.command import Command
 from odradek.cli.diagnosis import Finding, examine
+from odradek.cli.failures import CommandError
 from odradek.cli.output import json_option, print_json
 
 __all__ = ["doctor"]
@@ -28,31 +28,17 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 )
 @click.argument("bootstrap", metavar="HOST:PORT[,...]")
 @click.option("--round-trip", is_flag=True, help="Also write a record to a topic made for it, read it back, delete it.")
-@click.option(
-    "--command-config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Client properties (name=value lines).",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long each step may take.",
-)
+@command_config_option
+@timeout_option(5.0, "How long each step may take.")
 @json_option
-def doctor(bootstrap: str, round_trip: bool, command_config: Path | None, timeout: float, as_json: bool) -> None:
+def doctor(bootstrap: str, round_trip: bool, client_properties: dict[str, str], timeout: float, as_json: bool) -> None:
     """Check the way to a cluster step by step; each problem comes with its cure.
 
     Resolves and connects to each server of BOOTSTRAP, asks for API versions and metadata, tries every address that
     the brokers advertise, and looks for partitions without leader. Exit code 1 if there is a problem.
     """
     from odradek.config.client import parse_bootstrap
-    from odradek.config.files import read_file
 
-    properties = read_file(command_config) if command_config else {}
     findings: list[Finding] = []
 
     def note(finding: Finding) -> None:
@@ -61,12 +47,12 @@ def doctor(bootstrap: str, round_trip: bool, command_config: Path | None, timeou
             _print(finding)
 
     async def run() -> None:
-        async for finding in examine(parse_bootstrap(bootstrap, "BOOTSTRAP"), properties, timeout):
+        async for finding in examine(parse_bootstrap(bootstrap, "BOOTSTRAP"), client_properties, timeout):
             note(finding)
 
     asyncio.run(run())
     if round_trip and all(finding.verdict != "problem" for finding in findings):
-        note(_round_trip(bootstrap, properties, timeout))
+        note(_round_trip(Cluster(bootstrap, client_properties, timeout)))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     if any(finding.verdict == "problem" for finding in findings):
@@ -80,29 +66,30 @@ def _print(finding: Finding) -> None:
         click.echo(f"{'':8} {'':10} -> {finding.cure}")
 
 
-def _round_trip(bootstrap: str, properties: Mapping[str, str], timeout: float) -> Finding:
+def _round_trip(cluster: Cluster) -> Finding:
     """Write a record to a new topic with acks=all, read it back, and delete the topic."""
-    import odradek
+    from odradek.client.admin.values import NewTopic
     from odradek.errors import OdradekError
+    from odradek.types import TopicPartition
 
     topic = f"odradek-doctor-{uuid.uuid4()}"
     value = uuid.uuid4().bytes
-    config = {**properties, "bootstrap.servers": bootstrap}
+    timeout = cluster.timeout
     try:
-        with odradek.Admin.from_config(config) as admin:
-            admin.create_topics([odradek.NewTopic(topic, partitions=1)])
+        with cluster.admin() as admin:
+            admin.create_topics([NewTopic(topic, partitions=1)])
             try:
                 began = time.monotonic()
-                with odradek.Producer.from_config(config) as producer:
+                with cluster.producer(**{"max.block.ms": max(1, int(timeout * 1000))}) as producer:
                     producer.send(topic, value).result(timeout)
                 written = time.monotonic()
-                with odradek.Consumer.from_config(config | {"auto.offset.reset": "earliest"}) as consumer:
-                    consumer.assign([odradek.TopicPartition(topic, 0)])
+                with cluster.consumer(**{"auto.offset.reset": "earliest"}) as consumer:
+                    consumer.assign([TopicPartition(topic, 0)])
                     records = consumer.poll(timeout)
                 read = time.monotonic()
             finally:
                 admin.delete_topics([topic])
-    except OdradekError as error:
+    except (OdradekError, CommandError) as error:
         return Finding("round-trip", "problem", str(error), "the steps above went well: look into the brokers' logs")
     if [record.value for record in records] != [value]:
         return Finding(
