@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from cli_support import Outcome
+from cli_support import Outcome, Running
 
+import odradek
 from odradek.cli.meter import Meter, percentiles
 
 Run = Callable[..., Outcome]
+Start = Callable[..., Running]
 
 
 def test_what_bench_produce_sends_bench_consume_reads(run: Run, topic: str) -> None:
@@ -46,6 +48,36 @@ def test_an_unknown_option_of_the_client_is_told(run: Run, topic: str) -> None:
     failed = run("bench", "produce", topic, "--records", "1", "--property", "linger.msec=5")
     assert failed.code == 1
     assert "linger.msec" in failed.error_line
+
+
+@pytest.mark.parametrize("command", [("produce", "--rate", "1000"), ("roundtrip",)], ids=lambda command: command[0])
+def test_ctrl_c_ends_a_run_whose_broker_no_longer_answers_and_shows_its_figures(
+    start: Start, command: tuple[str, ...]
+) -> None:
+    """It took three of them: the first was only noted, the second ended the wait for room, the third that of closing."""
+    with odradek.Broker() as broker:
+        running = start("bench", *command, "t", "--records", "100000000", "-b", broker.bootstrap_servers)
+        assert running.process.stderr is not None
+        assert b"records/s" in running.process.stderr.readline()
+        broker.faults.pause()
+        ended = running.interrupt()
+        broker.faults.resume()
+    assert ended.code == 130, ended.err
+    assert " records " in ended.out
+
+
+def test_reading_a_topic_that_is_not_there_is_told_at_once(run: Run, name: str) -> None:
+    failed = run("bench", "consume", name)
+    assert failed.code == 1
+    assert f"can't find topic {name}" in failed.error_line
+
+
+@pytest.mark.parametrize("command", ["produce", "consume", "roundtrip"])
+def test_a_server_that_is_no_broker_is_told_within_the_time_out(offline: Run, silent_server: str, command: str) -> None:
+    """Each took a minute, whatever --timeout said."""
+    failed = offline("bench", command, "t", "-b", silent_server, "--timeout", "1")
+    assert failed.code == 1
+    assert "did not answer" in failed.error_line
 
 
 def test_no_broker_is_one_line(offline: Run) -> None:

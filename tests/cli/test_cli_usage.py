@@ -1,14 +1,16 @@
 """What every command keeps to: help with examples, one line for an error, honest exit codes, a light start."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import pytest
-from cli_support import COMMAND, Outcome, environment, run_process
+from cli_support import COMMAND, Outcome, Running, environment, run_process
 
 from odradek.cli import odradek
 
@@ -128,6 +130,34 @@ def test_a_server_that_is_no_broker_fails_within_the_time_out(offline: Run, sile
     failed = offline("topics", "list", "-b", silent_server, "--timeout", "1")
     assert failed.code == 1
     assert "can't list the topics" in failed.error_line
+    assert "did not answer" in failed.error_line
+    assert f"odradek doctor {silent_server}" in failed.error_line
+
+
+def test_ctrl_c_ends_a_command_that_waits_for_a_server_which_is_no_broker() -> None:
+    """`consume` only noted the first one, and waited on for the topic."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        command = [*COMMAND, "consume", "t", "-b", address, "--timeout", "600"]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as consumer,
+            ExitStack() as stack,
+        ):
+            stack.callback(consumer.kill)
+            server.accept()[0].close()  # only to see whether anybody is there
+            connection = stack.enter_context(server.accept()[0])
+            assert connection.recv(1)  # it asks what is served
+            assert Running(consumer).interrupt() == Outcome(130, "", "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("arguments", [("produce", "t"), ("consume", "t"), ("--version",)], ids=lambda given: given[0])
+def test_closed_standard_streams_are_no_bug_of_ours(arguments: tuple[str, ...], closed: str) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *arguments]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment("127.0.0.1:1"))
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if arguments == ("--version",) else 1)
 
 
 def test_bad_client_properties_file_is_told(offline: Run, silent_server: str, tmp_path: Path) -> None:

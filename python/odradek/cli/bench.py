@@ -5,8 +5,9 @@ Latencies of `produce` are of a sample of records: a callback for each would mea
 
 import random
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +17,10 @@ from odradek.cli.failures import CommandError
 from odradek.cli.meter import Meter
 from odradek.cli.output import json_option, print_json
 from odradek.cli.parameters import KEY_VALUE
-from odradek.cli.signals import StopRequest, stop_on_signals
+from odradek.cli.signals import StopRequest, leave_on_signals
 
 if TYPE_CHECKING:
+    from odradek.client.producer.producer import Producer
     from odradek.types import RecordMetadata
 
 __all__ = ["bench"]
@@ -29,6 +31,8 @@ _PACE_SECONDS = 0.005
 _CHUNK = 1000
 _POLL_RECORDS = 10_000
 _IDLE_SECONDS = 10.0
+_LAST_SECONDS = 1.0
+"""How long an interrupted run waits for its last acknowledgements."""
 
 _records = click.option(
     "--records", type=click.IntRange(min=1), default=1_000_000, show_default=True, metavar="N", help="How many records."
@@ -80,10 +84,10 @@ def _finish(meter: Meter, stop: StopRequest, as_json: bool) -> None:
         print_json(meter.result())
     else:
         click.echo(meter.summary())
-    if meter.failed:
-        raise CommandError(f"{meter.failed:,} records were not delivered")
     if stop:
         raise click.exceptions.Exit(stop.exit_code)
+    if meter.failed:
+        raise CommandError(f"{meter.failed:,} records were not delivered")
 
 
 @bench.command(
@@ -117,45 +121,52 @@ def produce(
     as_json: bool,
 ) -> None:
     """Send records to TOPIC and tell how fast they were acknowledged."""
-    import odradek
+    producer = _producer(cluster, topic, {"acks": acks, "compression.type": compression, **dict(properties)})
+    meter = Meter("sent", records, shown=not quiet)
+    with cluster.doing(f"produce to {topic}"), _measuring(producer) as stop:
+        _send(producer, topic, meter, record_size, rate)
+        producer.flush()
+        meter.end()
+    if stop:
+        meter.end()
+    delivered = int(producer.metrics()["record_send_total"])
+    meter.failed = meter.records - delivered
+    meter.records = delivered
+    meter.bytes = meter.records * record_size
+    _finish(meter, stop, as_json)
 
-    config = {**cluster.properties, "bootstrap.servers": cluster.servers, "acks": acks, "compression.type": compression}
+
+def _send(producer: "Producer", topic: str, meter: Meter, record_size: int, rate: float | None) -> None:
+    """Send the meter's total of records, at this rate or as fast as it goes."""
     value = _payload(record_size)
-    every = max(1, records // _SAMPLES)
-    with stop_on_signals() as stop, odradek.Producer.from_config(config | dict(properties)) as producer:
-        _check_topic(cluster, producer.partitions_for, topic)
-        meter = Meter("sent", records, shown=not quiet)
+    every = -(-meter.total // _SAMPLES)
 
-        def sampled(sent: float) -> "Callable[[RecordMetadata | None, Exception | None], None]":
-            def note(_metadata: "RecordMetadata | None", error: Exception | None) -> None:
-                if error is None:
-                    meter.latencies_ms.append((time.perf_counter() - sent) * 1000)
+    def sampled(sent: float) -> "Callable[[RecordMetadata | None, Exception | None], None]":
+        def note(_metadata: "RecordMetadata | None", error: Exception | None) -> None:
+            if error is None:
+                meter.latencies_ms.append((time.perf_counter() - sent) * 1000)
 
-            return note
+        return note
 
-        send = producer.send
-        meter.begin()
-        number = 0
-        while number < records and not stop:
-            due = records if rate is None else min(records, int(meter.seconds * rate) + 1)
+    send = producer.send
+    number = 0
+    meter.begin()
+    try:
+        while number < meter.total:
+            due = meter.total if rate is None else min(meter.total, int(meter.seconds * rate) + 1)
             due = min(due, number + _CHUNK)
             while number < due:
+                number += 1
                 if number % every:
                     send(topic, value(number))
                 else:
                     send(topic, value(number), on_delivery=sampled(time.perf_counter()))
-                number += 1
             meter.records, meter.bytes = number, number * record_size
             meter.show()
             if rate is not None and number >= int(meter.seconds * rate) + 1:
                 time.sleep(_PACE_SECONDS)
-        producer.flush()
-        meter.end()
-        meter.failed = int(producer.metrics()["record_error_total"])
-        meter.records = number - meter.failed
-        meter.bytes = meter.records * record_size
-    # The latencies come by callbacks, of which closing waits for the last.
-    _finish(meter, stop, as_json)
+    finally:
+        meter.records = number
 
 
 @bench.command(examples=("odradek bench consume perf --records 5000000", "odradek bench consume perf --group readers"))
@@ -178,25 +189,21 @@ def consume(
     as_json: bool,
 ) -> None:
     """Read records of TOPIC and tell how fast they came; ends when none has come for 10 s."""
-    import odradek
+    from odradek.types import TopicPartition
 
-    config: dict[str, Any] = {
-        "auto.offset.reset": "earliest",
-        **cluster.properties,
-        "bootstrap.servers": cluster.servers,
-        **dict(properties),
-    }
+    settings = {"auto.offset.reset": "earliest", **dict(properties)}
     if group is not None:
-        config["group.id"] = group
-    with stop_on_signals() as stop, odradek.Consumer.from_config(config) as consumer:
-        partitions = _check_topic(cluster, consumer.partitions_for, topic)
+        settings["group.id"] = group
+    consumer = cluster.consumer(**settings)
+    partitions = len(cluster.topic(cluster.admin(), topic).partitions)
+    meter = Meter("read", records, shown=not quiet)
+    with cluster.doing(f"read {topic}"), leave_on_signals() as stop:
         if group is None:
-            consumer.assign([odradek.TopicPartition(topic, number) for number in range(partitions)])
+            consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
         else:
             consumer.subscribe([topic])
-        meter = Meter("read", records, shown=not quiet)
         last = time.perf_counter()
-        while meter.records < records and not stop and time.perf_counter() - last < _IDLE_SECONDS:
+        while meter.records < records and time.perf_counter() - last < _IDLE_SECONDS:
             batch = consumer.poll(0.2, max_records=min(_POLL_RECORDS, records - meter.records))
             if not batch:
                 meter.show()
@@ -207,13 +214,13 @@ def consume(
             meter.records += len(batch)
             meter.bytes += sum(len(record.value or b"") + len(record.key or b"") for record in batch)
             meter.show()
-        meter.end()
-        _finish(meter, stop, as_json)
-        if meter.records < records and not stop:
-            raise CommandError(
-                f"only {meter.records:,} of {records:,} records came; then none for {_IDLE_SECONDS:g} s "
-                f"(`odradek bench produce {topic}` makes more)"
-            )
+    meter.end()
+    _finish(meter, stop, as_json)
+    if meter.records < records:
+        raise CommandError(
+            f"only {meter.records:,} of {records:,} records came; then none for {_IDLE_SECONDS:g} s "
+            f"(`odradek bench produce {topic}` makes more)"
+        )
 
 
 @bench.command(examples=("odradek bench roundtrip perf --records 5000 --record-size 1000",))
@@ -240,23 +247,20 @@ def roundtrip(
     as_json: bool,
 ) -> None:
     """Send one record at a time to TOPIC and wait until it has been read: the latency from end to end."""
-    import odradek
+    from odradek.types import TopicPartition
 
-    config = {**cluster.properties, "bootstrap.servers": cluster.servers}
-    sending = {**config, "acks": acks, "compression.type": compression, "linger.ms": "0", **dict(properties)}
+    sending = {"acks": acks, "compression.type": compression, "linger.ms": "0", **dict(properties)}
+    producer = _producer(cluster, topic, sending)
+    consumer = cluster.consumer()
     value = _payload(record_size)
-    with (
-        stop_on_signals() as stop,
-        odradek.Producer.from_config(sending) as producer,
-        odradek.Consumer.from_config(config) as consumer,
-    ):
-        _check_topic(cluster, producer.partitions_for, topic)
-        place = odradek.TopicPartition(topic, 0)
+    place = TopicPartition(topic, 0)
+    meter = Meter("passed", records, shown=not quiet)
+    with cluster.doing(f"pass records through {topic}"), _measuring(producer) as stop:
         consumer.assign([place])
         consumer.seek_to_end([place])
-        consumer.position(place)
-        meter = Meter("passed", records, shown=not quiet)
-        while meter.records < records and not stop:
+        consumer.position(place, timeout=cluster.timeout)
+        meter.begin()
+        while meter.records < records:
             sent = time.perf_counter()
             future = producer.send(topic, value(meter.records), partition=0)
             offset = -1
@@ -270,12 +274,28 @@ def roundtrip(
             if acks != "0" and future.result(cluster.timeout).offset != offset:
                 raise CommandError(f"somebody else writes to partition 0 of {topic}; take a topic of your own")
             meter.show()
-        meter.end()
-        _finish(meter, stop, as_json)
+    meter.end()
+    _finish(meter, stop, as_json)
 
 
-def _check_topic(cluster: Cluster, partitions_for: Callable[[str], Any], topic: str) -> int:
-    """Return how many partitions the topic has, before the clock starts; the client's errors say what is wrong."""
-    cluster.check_reachable()
-    found = partitions_for(topic)
-    return found if isinstance(found, int) else len(found)
+def _producer(cluster: Cluster, topic: str, settings: dict[str, str]) -> "Producer":
+    """Return a producer that has found the topic: that is over before the clock starts."""
+    producer = cluster.producer(**settings)
+    with cluster.doing(f"find topic {topic}"):
+        producer.partitions_for(topic, cluster.timeout)
+    return producer
+
+
+@contextmanager
+def _measuring(producer: "Producer") -> Iterator[StopRequest]:
+    """Leave the block at a signal, and close the producer: records under way after a signal or an error have a moment."""
+    from odradek.errors import TimeoutError as ClientTimeoutError
+
+    grace: float | None = _LAST_SECONDS
+    try:
+        with leave_on_signals() as stop:
+            yield stop
+            grace = None
+    finally:
+        with suppress(ClientTimeoutError):  # what was not delivered counts as failed
+            producer.close(grace)

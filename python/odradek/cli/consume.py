@@ -267,12 +267,12 @@ def consume(
     consumer = cluster.consumer(**settings)
     limits = Limits(max_messages, None if timeout_ms is None else timeout_ms / 1000, exit_at_end)
     loop = _Loop(cluster, consumer, Output(sys.stdout.buffer, write), limits, commits=group is not None)
+    if group is None:
+        _assign(cluster, consumer, topic, partition, start)
+    else:
+        cluster.topic(cluster.admin(), topic)
+        consumer.subscribe([topic], on_revoked=loop.commit)
     with stop_on_signals() as stop:
-        if group is None:
-            _assign(cluster, consumer, topic, partition, start)
-        else:
-            cluster.topic(cluster.admin(), topic)
-            consumer.subscribe([topic], on_revoked=loop.commit)
         try:
             loop.run(stop)
         finally:

@@ -1,11 +1,11 @@
-"""Stopping on request: SIGINT and SIGTERM as a flag that loops look at, so that work under way ends in good order."""
+"""Stopping on request: SIGINT and SIGTERM as a flag that loops look at, or as the end of a block, in good order."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["StopRequest", "stop_on_signals"]
+__all__ = ["StopRequest", "leave_on_signals", "stop_on_signals"]
 
 
 class StopRequest:
@@ -33,9 +33,28 @@ def stop_on_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         request.signal = signal.Signals(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled_by(note):
         yield request
+
+
+@contextmanager
+def leave_on_signals() -> Iterator[StopRequest]:
+    """Leave the block at the first SIGINT or SIGTERM, whatever it waits for, and go on behind it."""
+    request = StopRequest()
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt), _handled_by(leave):
+        yield request
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before)
