@@ -230,6 +230,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_1(serve, tmp_path):
     assert code == 1
     assert f"127.0.0.1:{first.port}" in line
     assert "in use" in line
+    assert "--listen" in line
 
 
 def test_a_data_dir_in_use_is_one_line_and_exit_code_1(serve, tmp_path):

@@ -88,6 +88,16 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _open_missing_streams() -> None:
+    """Put /dev/null where the caller has closed a standard stream (`<&-`), for which Python has None."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123  for the life of the process
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the `odradek` command and exit.
 
@@ -96,4 +106,5 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     if "_ODRADEK_COMPLETE" in os.environ:
         odradek.main(prog_name="odradek")  # click answers the shell's completion request and exits
+    _open_missing_streams()
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))

@@ -1,5 +1,6 @@
 """Errors of the command line: what a command raises, and how any error becomes one line and an exit code."""
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,13 @@ if TYPE_CHECKING:
     from odradek.errors import OdradekError
 
 __all__ = ["CommandError", "Failure", "describe_failure", "is_passing", "reason"]
+
+_CURES = {
+    errno.EADDRINUSE: "; another process has this port: stop it, or choose one with --listen (0 = any)",
+    errno.EADDRNOTAVAIL: "; this machine has no such address: 127.0.0.1 is this machine only, 0.0.0.0 is everywhere",
+    errno.ENOSPC: "; make room on the disk, or write elsewhere",
+}
+"""What to do, by the system's error number."""
 
 
 class CommandError(Exception):
@@ -67,7 +75,7 @@ def describe_failure(error: Exception) -> Failure:
         return Failure(_one_line(reason(error)), 1)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return Failure(_one_line(f"{where}{error.strerror or error}"), 1)
+        return Failure(_one_line(f"{where}{error.strerror or error}{_CURES.get(error.errno or 0, '')}"), 1)
     return Failure(
         _one_line(f"a bug in odradek: {type(error).__name__}: {error} (ODRADEK_DEBUG=1 shows where; please report it)"),
         1,
