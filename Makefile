@@ -51,7 +51,7 @@ interop: $(NATIVE) ## confluent-kafka, kafka-python, aiokafka and kcat against t
 	$(PYTEST) -q -m 'interop and not peer and not slow'
 
 .PHONY: peers
-peers: $(NATIVE) ## Apache Kafka's own tools and files against the broker (needs java and mvn)
+peers: $(NATIVE) ## Our client, and what others' clients see, against Apache Kafka; its tools against the broker (needs java and mvn)
 	tests/support/get_kafka.sh
 	$(PYTEST) -q -m 'peer'
 

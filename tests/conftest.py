@@ -1,13 +1,12 @@
 """Fixtures shared by the suite: one broker a session, raw clients, topics with names of their own.
 
-`ODRADEK_TEST_BOOTSTRAP=host:port` turns the black-box tests on a broker that is already there (Apache Kafka, say); tests that have
-to start, kill or configure a broker skip themselves then.
+Tests ask a broker called `odradek`, unless the mark `brokers` nearest to them names `kafka`, too, or alone: then they meet Apache
+Kafka, in a round of its own that is marked `peer` and for which the first such test starts it.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,13 +17,17 @@ import pytest
 
 pytest.register_assert_rewrite("support", "world", "cases_admin", "cases_data", "cases_groups")
 
-from support.broker import Broker, BrokerProcess, ExternalBroker  # noqa: E402 - after the rewrite hook
+from support import kafka_tools  # noqa: E402 - after the rewrite hook
+from support.broker import Broker, BrokerProcess  # noqa: E402
 
 if TYPE_CHECKING:
     from support.canary import Canary
     from support.wire import Wire
 
-EXTERNAL = os.environ.get("ODRADEK_TEST_BOOTSTRAP")
+BROKERS = {
+    "odradek": pytest.param("odradek_serve", id="odradek"),
+    "kafka": pytest.param("kafka", marks=[pytest.mark.peer, pytest.mark.timeout(180)]),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,12 +42,43 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(pytest_plugin, "odradek")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test against the brokers that its mark names."""
+    marker = metafunc.definition.get_closest_marker("brokers")
+    if marker and "broker" in metafunc.fixturenames:
+        rounds = [BROKERS[name] for name in marker.args]
+        metafunc.parametrize("broker", rounds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs Apache Kafka where its jars are not."""
+    if kafka_tools.MISSING:
+        for item in items:
+            if item.get_closest_marker("peer"):
+                item.add_marker(pytest.mark.skip(reason=kafka_tools.MISSING))
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of the session."""
-    if EXTERNAL:
-        yield ExternalBroker(EXTERNAL)
-        return
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """The broker of the session: ours, unless the mark `brokers` says otherwise."""
+    found: Broker = request.getfixturevalue(getattr(request, "param", "odradek_serve"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Apache Kafka, one node."""
+    from support.kafka_server import KafkaServer
+
+    server = KafkaServer(tmp_path_factory.mktemp("apache"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def odradek_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """`odradek serve`, as the session's tests share it."""
     process = BrokerProcess(tmp_path_factory.mktemp("session") / "data")
     process.start()
     yield process
@@ -60,8 +94,6 @@ def bootstrap(broker: Broker) -> str:
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
     """Return a function that starts a broker of the test's own, with settings; it may be killed and started again."""
-    if EXTERNAL:
-        pytest.skip("the broker under test is somebody else's: it can't be restarted or configured")
     started: list[BrokerProcess] = []
 
     def start(*, data_dir: Path | None = None, **settings: str) -> BrokerProcess:

@@ -83,7 +83,7 @@ def main() -> None:
     under_test.build_loadgen()
     with tempfile.TemporaryDirectory(prefix="odradek-versus-") as temporary:
         work = args.work or Path(temporary)
-        kafka = Kafka(work, args.port, under_test.peers_home())
+        kafka = Kafka(work, args.port)
         known: dict[str, Broker] = {"kafka": kafka}
         if "odradek" in args.brokers:
             known["odradek"] = Odradek(work, args.port + 1, under_test.odradek_command(args.odradek))

@@ -10,10 +10,15 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benches.versus import machine
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 HERE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odradek-peers"
 STOP_TIMEOUT_S = 60
 # The same behaviour on both sides where the defaults would make a case measure a timer or the disk.
 SETTINGS = {
@@ -106,14 +111,38 @@ class Broker(abc.ABC):
         return time.monotonic() - since
 
 
+def peers_home() -> Path:
+    """Return the folder that tests/support/get_kafka.sh fills, or $PEERS_HOME."""
+    return Path(os.environ.get("PEERS_HOME") or CACHE)
+
+
 class Kafka(Broker):
-    """Apache Kafka: one combined broker and controller, its own start script's JVM flags, a heap of 1 GiB."""
+    """Apache Kafka: one combined broker and controller, its own start script's JVM flags.
+
+    Args:
+        folder: where its folder is made.
+        port: where it listens; its controller listens 1,000 above unless told otherwise.
+        controller_port: where its controller listens.
+        heap: of the JVM, as -Xmx takes it.
+        settings: for server.properties, over SETTINGS.
+    """
 
     name = "kafka"
 
-    def __init__(self, folder: Path, port: int, peers_home: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        controller_port: int | None = None,
+        heap: str = "1g",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(folder, port)
-        self.libs = peers_home / "kafka" / "libs"
+        self.controller_port = controller_port or port + 1000
+        self.heap = heap
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.libs = peers_home() / "kafka" / "libs"
         if not any(self.libs.glob("kafka_2.13-*.jar")):
             raise SystemExit(f"no Kafka in {self.libs}: run tests/support/get_kafka.sh, or set PEERS_HOME")
 
@@ -127,7 +156,7 @@ class Kafka(Broker):
         return ["java", *flags, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{self.libs}/*"]
 
     def prepare(self) -> None:
-        controller = self.port + 1000
+        controller = self.controller_port
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -137,7 +166,7 @@ class Kafka(Broker):
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
-            **SETTINGS,
+            **self.settings,
         }
         file = self.folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -146,7 +175,7 @@ class Kafka(Broker):
 
     def command(self) -> list[str]:
         flags = (
-            "-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+            f"-Xms{self.heap}", f"-Xmx{self.heap}", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
             "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
         )  # fmt: skip
         return [*self.java(*flags), "kafka.Kafka", str(self.folder / "server.properties")]

@@ -228,7 +228,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     record = Record(args.out / "series.jsonl", keep=bool(args.only))
     with tempfile.TemporaryDirectory(prefix="odradek-series-") as work:
-        kafka = Kafka(Path(work), args.port, under_test.peers_home())
+        kafka = Kafka(Path(work), args.port)
         ours = Odradek(Path(work), args.port + 1, under_test.odradek_command(args.odradek))
         known: dict[str, Broker] = {"kafka": kafka, "odradek": ours}
         brokers = [known[name] for name in args.brokers.split(",")]

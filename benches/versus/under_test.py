@@ -1,8 +1,7 @@
-"""What is measured and with what: odradek's command and version, Kafka's folder, the load generator's build."""
+"""What is measured and with what: odradek's command and version, the load generator's build."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -14,13 +13,6 @@ from benches.versus.session import ROOT
 
 if TYPE_CHECKING:
     from benches.versus.brokers import Kafka
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odradek-peers"
-
-
-def peers_home() -> Path:
-    """Return the folder that tests/support/get_kafka.sh fills, or $PEERS_HOME."""
-    return Path(os.environ.get("PEERS_HOME") or CACHE)
 
 
 def build_loadgen() -> None:

@@ -135,7 +135,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     record = Record(args.out / "results.jsonl", keep=args.keep)
     with tempfile.TemporaryDirectory(prefix="odradek-clients-") as work:
-        kafka = Kafka(Path(work), args.port, under_test.peers_home()) if args.broker == "kafka" else None
+        kafka = Kafka(Path(work), args.port) if args.broker == "kafka" else None
         command = under_test.odradek_command(args.odradek)
         broker: Broker = kafka or Odradek(Path(work), args.port, command)
         broker.start()

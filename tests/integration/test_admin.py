@@ -1,14 +1,20 @@
-"""The admin client against a real broker: every call, its errors, and both twins. Also true of Apache Kafka."""
+"""The admin client against a real broker: every call, its errors, and both twins.
 
-from collections.abc import Callable, Iterator
+Apache Kafka answers a change before all that read it see it: what is looked at afterwards is waited for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 from group_members import Librdkafka, until
+from support import topics
 
 import odradek
 import odradek.aio
 from odradek import ConfigAppend, ConfigResource, ConfigSubtract, MemberToRemove, NewTopic, OffsetAndMetadata
 from odradek import TopicPartition as At
+from odradek.client.admin.values import CreatedTopic
 from odradek.errors import (
     ConfigError,
     ErrorCode,
@@ -22,6 +28,8 @@ from odradek.errors import (
     UnknownTopicOrPartitionError,
 )
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 Unique = Callable[[str], str]
 
 
@@ -31,6 +39,13 @@ def admin(bootstrap: str) -> Iterator[odradek.Admin]:
         yield made
 
 
+def create(admin: odradek.Admin, *new: NewTopic | str) -> dict[str, CreatedTopic]:
+    """Create topics and wait until they are seen."""
+    made = admin.create_topics(new)
+    topics.until(lambda: made.keys() <= admin.list_topics().keys())
+    return made
+
+
 def values(admin: odradek.Admin, resource: ConfigResource, *names: str) -> dict[str, str | None]:
     found = admin.describe_configs(resource, names=names)[resource]
     return {name: entry.value for name, entry in found.items()}
@@ -38,7 +53,7 @@ def values(admin: odradek.Admin, resource: ConfigResource, *names: str) -> dict[
 
 def test_topics_are_made_listed_described_grown_and_deleted(admin: odradek.Admin, unique: Unique) -> None:
     one, two = unique("one"), unique("two")
-    made = admin.create_topics([NewTopic(one, 2, configs={"retention.ms": "5000"}), two])
+    made = create(admin, NewTopic(one, 2, configs={"retention.ms": "5000"}), two)
     assert (made[one].partitions, made[one].replication_factor) == (2, 1)
     assert made[one].configs["retention.ms"] == "5000"
     assert {one, two} <= admin.list_topics().keys()
@@ -48,17 +63,18 @@ def test_topics_are_made_listed_described_grown_and_deleted(admin: odradek.Admin
     assert first.leader in first.isr == first.replicas
     assert described[one].topic_id == made[one].topic_id
     admin.create_partitions({one: 5})
-    assert len(admin.describe_topics(one)[one].partitions) == 5
+    topics.until(lambda: len(admin.describe_topics(one)[one].partitions) == 5)
     admin.delete_topics([one, two])
-    assert not {one, two} & admin.list_topics().keys()
+    topics.until(lambda: not {one, two} & admin.list_topics().keys())
 
 
 def test_topics_go_by_id_as_well(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("by-id")
-    identity = admin.create_topics(name)[name].topic_id
+    identity = create(admin, name)[name].topic_id
     assert identity is not None
     assert admin.describe_topics(identity)[identity].name == name
     assert admin.delete_topics(identity) == {identity: None}
+    topics.until(lambda: name not in admin.list_topics())
     with pytest.raises(KafkaError) as caught:
         admin.describe_topics(identity)
     assert caught.value.error_code == ErrorCode.UNKNOWN_TOPIC_ID
@@ -67,7 +83,7 @@ def test_topics_go_by_id_as_well(admin: odradek.Admin, unique: Unique) -> None:
 def test_replicas_can_be_assigned(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("assigned")
     node = next(iter(admin.describe_cluster().brokers))
-    admin.create_topics(NewTopic(name, assignments={0: [node], 1: [node]}))
+    create(admin, NewTopic(name, assignments={0: [node], 1: [node]}))
     assert [partition.replicas for partition in admin.describe_topics(name)[name].partitions] == [(node,), (node,)]
 
 
@@ -83,13 +99,13 @@ def test_of_several_the_first_error_is_raised_with_all_the_others_and_the_rest_i
     admin: odradek.Admin, unique: Unique
 ) -> None:
     there, fresh = unique("there"), unique("fresh")
-    admin.create_topics(there)
+    create(admin, there)
     with pytest.raises(TopicAlreadyExistsError, match=there) as caught:
         admin.create_topics([there, fresh, NewTopic(unique("none"), partitions=0)])
     assert len(caught.value.errors) == 2
     assert isinstance(caught.value.errors[there], TopicAlreadyExistsError)
     assert caught.value.results.keys() == {fresh}
-    assert fresh in admin.list_topics()
+    topics.until(lambda: fresh in admin.list_topics())
 
 
 def test_what_is_not_there_is_said_by_name(admin: odradek.Admin, unique: Unique) -> None:
@@ -112,7 +128,7 @@ def test_what_is_not_there_is_said_by_name(admin: odradek.Admin, unique: Unique)
 
 def test_partitions_do_not_become_fewer(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("shrink")
-    admin.create_topics(NewTopic(name, 3))
+    create(admin, NewTopic(name, 3))
     with pytest.raises(InvalidPartitionsError):
         admin.create_partitions({name: 2})
 
@@ -120,14 +136,16 @@ def test_partitions_do_not_become_fewer(admin: odradek.Admin, unique: Unique) ->
 def test_settings_are_changed_one_by_one(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("settings")
     topic = ConfigResource("topic", name)
-    admin.create_topics(NewTopic(name, configs={"retention.ms": "5000"}))
+    create(admin, NewTopic(name, configs={"retention.ms": "5000"}))
     admin.alter_configs({topic: {"cleanup.policy": ConfigAppend("compact"), "max.message.bytes": 1234}})
     asked = ("cleanup.policy", "max.message.bytes", "retention.ms")
-    assert values(admin, topic, *asked) == dict(zip(asked, ("delete,compact", "1234", "5000"), strict=True))
+    wanted = dict(zip(asked, ("delete,compact", "1234", "5000"), strict=True))
+    topics.until(lambda: values(admin, topic, *asked) == wanted)
     changes = {"cleanup.policy": ConfigSubtract("delete"), "retention.ms": None, "preallocate": True}
     admin.alter_configs({topic: changes}, validate_only=True)
     assert values(admin, topic, "cleanup.policy") == {"cleanup.policy": "delete,compact"}
     admin.alter_configs({topic: changes})
+    topics.until(lambda: values(admin, topic, "preallocate") == {"preallocate": "true"})
     found = admin.describe_configs(topic)[topic]
     assert (found["cleanup.policy"].value, found["preallocate"].value) == ("compact", "true")
     assert found["retention.ms"].is_default
@@ -139,7 +157,7 @@ def test_settings_are_changed_one_by_one(admin: odradek.Admin, unique: Unique) -
 def test_synonyms_and_documentation_come_when_asked_for(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("synonyms")
     topic = ConfigResource("topic", name)
-    admin.create_topics(NewTopic(name, configs={"retention.ms": "5000"}))
+    create(admin, NewTopic(name, configs={"retention.ms": "5000"}))
     plain = admin.describe_configs(topic, names=["retention.ms"])[topic]["retention.ms"]
     assert (plain.synonyms, plain.documentation) == ((), None)
     full = admin.describe_configs(topic, names=["retention.ms"], include_synonyms=True, include_documentation=True)
@@ -155,7 +173,7 @@ def test_synonyms_and_documentation_come_when_asked_for(admin: odradek.Admin, un
 def test_a_broker_is_asked_for_its_own_settings(admin: odradek.Admin, unique: Unique) -> None:
     node = next(iter(admin.describe_cluster().brokers))
     name = unique("beside")
-    admin.create_topics(name)
+    create(admin, name)
     broker, topic = ConfigResource("broker", str(node)), ConfigResource("topic", name)
     both = admin.describe_configs([broker, topic])
     assert both[broker]["node.id"].value == str(node)
@@ -166,17 +184,22 @@ def test_a_broker_is_asked_for_its_own_settings(admin: odradek.Admin, unique: Un
 
 def test_cluster_versions_and_log_directories(admin: odradek.Admin, unique: Unique) -> None:
     name = unique("sized")
-    admin.create_topics(NewTopic(name, 2))
+    create(admin, NewTopic(name, 2))
     cluster = admin.describe_cluster()
     assert cluster.cluster_id
     assert cluster.controller_id in cluster.brokers
     node = next(iter(cluster.brokers))
     assert admin.api_versions(node)["METADATA"][1] >= 12
     assert admin.api_versions() == admin.api_versions(node)
-    [directory] = admin.describe_log_dirs([node], partitions=[At(name, 1)])[node].values()
-    assert directory.error is None
-    assert directory.partitions.keys() == {At(name, 1)}
-    assert directory.partitions[At(name, 1)].size_bytes == 0
+
+    def found() -> Mapping[At, Any]:
+        [directory] = admin.describe_log_dirs([node], partitions=[At(name, 1)])[node].values()
+        assert directory.error is None
+        return directory.partitions
+
+    partitions = topics.until(found)
+    assert partitions.keys() == {At(name, 1)}
+    assert partitions[At(name, 1)].size_bytes == 0
     assert admin.describe_log_dirs().keys() == cluster.brokers.keys()
 
 
@@ -254,6 +277,8 @@ async def test_the_asyncio_twin_does_the_same(bootstrap: str, unique: Unique) ->
     name = unique("twin")
     async with odradek.aio.Admin(bootstrap) as admin:
         await admin.create_topics(NewTopic(name, 2))
+        while name not in await admin.list_topics():
+            pass
         assert len((await admin.describe_topics(name))[name].partitions) == 2
         with pytest.raises(TopicAlreadyExistsError):
             await admin.create_topics(name)

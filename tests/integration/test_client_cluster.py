@@ -1,4 +1,4 @@
-"""Requests that Python builds, over the native transport, against a real broker. Also true of Apache Kafka."""
+"""Requests that Python builds, over the native transport, against a real broker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +8,8 @@ import pytest
 from odradek.client.cluster import CONTROLLER, Cluster
 from odradek.errors import DisconnectedError, ErrorCode, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
+
+pytestmark = pytest.mark.brokers("odradek", "kafka")
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from odradek.client.cluster import Cluster
 from odradek.errors import ClosedError, ForkedError, NoBrokersAvailableError
 from odradek.protocol.api_keys import ApiKey
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 QUICK = {"retry.backoff.ms": "1", "reconnect.backoff.ms": "1", "reconnect.backoff.max.ms": "50"}
 
 

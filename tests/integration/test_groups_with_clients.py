@@ -9,7 +9,7 @@ import group_members
 import pytest
 from group_members import KafkaPython, Librdkafka, share, until
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.brokers("odradek", "kafka")]
 
 PARTITIONS = 4
 CLIENTS = pytest.mark.parametrize("kind", [Librdkafka, KafkaPython], ids=["librdkafka", "kafka-python"])

@@ -25,6 +25,8 @@ from kafka.admin import KafkaAdminClient
 from support import topics
 from support.batches import NOW, Entry
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 SECONDS = 30.0
 
 

@@ -17,6 +17,8 @@ from support.batches import NOW, Entry
 import odradek
 from odradek import OffsetAndMetadata, TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 SECONDS = 30.0
 NUMBERS = [Entry(b"%d" % n, timestamp=NOW + 10 * n) for n in range(30)]
 PAIRS = [(one, other) for one in DRIVERS for other in DRIVERS if (one in OURS) != (other in OURS)]

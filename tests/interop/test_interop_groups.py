@@ -23,6 +23,8 @@ from members import LIBRARIES
 from support import topics
 from support.batches import NOW, Entry
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 SECONDS = 40.0
 MEMBER = Path(__file__).with_name("members.py")
 

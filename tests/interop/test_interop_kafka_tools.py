@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 from drivers import DRIVERS
-from support import kafka_tools
 from support.batches import Entry
 from support.kafka_tools import run
 
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.skipif(bool(kafka_tools.MISSING), reason=kafka_tools.MISSING),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 
 def test_topic_command_creates_lists_describes_alters_and_deletes(bootstrap: str, unique: Callable[[str], str]) -> None:

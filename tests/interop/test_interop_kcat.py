@@ -10,7 +10,10 @@ from collections.abc import Callable
 import pytest
 
 KCAT = shutil.which("kcat") or shutil.which("kafkacat")
-pytestmark = pytest.mark.skipif(KCAT is None, reason="kcat is not installed")
+pytestmark = [
+    pytest.mark.skipif(KCAT is None, reason="kcat is not installed"),
+    pytest.mark.brokers("odradek", "kafka"),
+]
 
 
 def kcat(bootstrap: str, *arguments: str, text: str | None = None) -> str:

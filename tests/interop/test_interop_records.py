@@ -11,6 +11,8 @@ from support import topics
 from support.batches import NOW, Entry
 from support.wire import Wire
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 ENTRIES = [
     Entry(b"plain value", b"key", NOW),
     Entry(b"", b"", NOW + 1),

@@ -118,7 +118,6 @@ def test_a_restart_finds_what_the_cleaner_left(compacted: tuple[odradek.Broker, 
 
 
 @pytest.mark.peer
-@pytest.mark.skipif(bool(kafka_tools.MISSING), reason=kafka_tools.MISSING)
 def test_kafka_dump_log_reads_the_cleaned_segments_and_their_indexes(compacted: tuple[odradek.Broker, Path]) -> None:
     broker, partition = compacted
     records = read_to_end(broker, END)

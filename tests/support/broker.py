@@ -1,7 +1,7 @@
 """The broker under test as a process: start, stop, kill, start again.
 
-`BrokerProcess` runs `odradek serve`; `ExternalBroker` stands for one that somebody else started (ODRADEK_TEST_BOOTSTRAP), so that
-the black-box tests also run against Apache Kafka and prove that they state the truth.
+`BrokerProcess` runs `odradek serve`; `kafka_server.py` has Apache Kafka, against which many of the black-box tests
+run, too, and so prove that they state the truth.
 """
 
 from __future__ import annotations
@@ -34,16 +34,6 @@ class Broker(Protocol):
 
     def resident_bytes(self) -> int | None:
         """Return the process's resident memory; None if it is not ours to look at."""
-
-
-class ExternalBroker:
-    """A broker started by somebody else; it can be used, not restarted."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
-
-    def resident_bytes(self) -> int | None:
-        return None
 
 
 class BrokerProcess:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from pathlib import Path
 
-HOME = os.environ.get("PEERS_HOME")
-LIBS = Path(HOME or "/nowhere") / "kafka" / "libs"
+from benches.versus.brokers import peers_home
+
+LIBS = peers_home() / "kafka" / "libs"
+"""Where get_kafka.sh puts the jars."""
 MISSING = (
-    "" if LIBS.is_dir() and shutil.which("java") else "Apache Kafka's jars (PEERS_HOME/kafka/libs) or java are not here"
+    ""
+    if LIBS.is_dir() and shutil.which("java")
+    else f"needs java and Apache Kafka in {LIBS}: tests/support/get_kafka.sh"
 )
+"""Why the tests marked `peer` can't run; empty when they can."""
 SECONDS = 90.0
 
 

@@ -14,6 +14,8 @@ from support import batches, topics
 from support.canary import Canary
 from support.wire import Wire
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 GOOD = batches.batch([b"a" * 10, b"b" * 10, b"c" * 10])
 ONE = batches.batch([b"v"])
 RECORD = ONE[batches.HEADER.size :]

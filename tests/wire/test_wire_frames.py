@@ -12,6 +12,8 @@ from support import hostile, messages, protocol_table, topics
 from support.canary import Canary
 from support.wire import Wire
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 TLS_CLIENT_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(190))
 HTTP_GET = b"GET / HTTP/1.1\r\nHost: localhost:9092\r\nUser-Agent: curl\r\n\r\n"
 UNKNOWN_API_KEY = 9_999

@@ -1,7 +1,6 @@
 """Whole exchanges byte by byte: requests spelled out in hex, and the answers that Apache Kafka 4.3.1 gives to the same bytes.
 
-No codec stands between the test and the socket. What differs by broker (host, port, ids) is masked or filled in. A Kafka that has
-just started answers the group and producer-id ones with 14 or 16 for a moment; odradek is ready when it says so.
+No codec stands between the test and the socket. What differs by broker (host, port, ids) is masked or filled in.
 """
 
 from __future__ import annotations
@@ -9,8 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+import pytest
 from support import batches, topics
 from support.wire import Wire
+
+pytestmark = pytest.mark.brokers("odradek", "kafka")
 
 RECORD_BATCH = bytes.fromhex(
     "0000000000000000"  # base offset

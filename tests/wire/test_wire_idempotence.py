@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from kio.schema.errors import ErrorCode
 from support import batches, topics
 from support.wire import Wire
+
+pytestmark = pytest.mark.brokers("odradek", "kafka")
 
 
 def producer_id(wire: Wire) -> int:

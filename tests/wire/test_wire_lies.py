@@ -16,6 +16,8 @@ from support.broker import Broker
 from support.canary import Canary
 from support.wire import Wire
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 LIES = {"int_max": 2**31 - 1, "minus_two": -2, "hundred_million": 100_000_000}
 GROWTH_BYTES = 64 << 20
 

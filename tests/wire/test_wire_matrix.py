@@ -11,6 +11,8 @@ import pytest
 from support import messages, protocol_table
 from world import World
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 CASES: dict[str, Callable[[World, int], None]] = {**cases_data.CASES, **cases_groups.CASES, **cases_admin.CASES}
 
 

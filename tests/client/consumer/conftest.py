@@ -1,7 +1,4 @@
-"""Fixtures of the consumer's tests against a broker: topics with records in them, consumers closed at the end.
-
-With ODRADEK_TEST_BOOTSTRAP they run against whatever broker is there: Apache Kafka, say.
-"""
+"""Fixtures of the consumer's tests against a broker: topics with records in them, consumers closed at the end."""
 
 import pytest
 from confluent_kafka import Producer

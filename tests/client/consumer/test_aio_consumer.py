@@ -11,6 +11,8 @@ import odradek.aio
 from odradek.errors import ClosedError, MaxPollExceededError, UsageError
 from odradek.types import TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 
 @pytest.fixture
 async def consumer(bootstrap):
@@ -214,7 +216,8 @@ def test_it_is_made_inside_a_loop(bootstrap):
 
 
 def test_it_works_under_uvloop(bootstrap, topic, produce, unique):
-    uvloop = pytest.importorskip("uvloop")
+    import uvloop
+
     produce(topic, 10)
 
     async def main():

@@ -18,6 +18,8 @@ from odradek.client.consumer.blobs import (
 from odradek.errors import RemoteProtocolError
 from odradek.types import TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 OWNED = (TopicPartition("a", 0), TopicPartition("a", 2), TopicPartition("bé", 1))
 FULL = Subscription(("a", "bé"), b"mine", OWNED, 7, "rack-1")
 NEWEST = (

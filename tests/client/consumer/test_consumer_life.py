@@ -19,6 +19,8 @@ import odradek
 from odradek.errors import ClosedError, ConfigError, ForkedError, NoBrokersAvailableError, TimeoutError  # noqa: A004
 from odradek.types import TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 
 def test_closing_twice_is_fine_and_everything_else_is_a_closed_error(consumer, topic, unique):
     one = consumer(unique("group"))

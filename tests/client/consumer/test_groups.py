@@ -9,6 +9,8 @@ from consuming import PATIENCE_S, read, until
 from odradek.errors import CommitFailedError, MaxPollExceededError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 
 class Told:
     """Rebalance callbacks that note."""

@@ -15,7 +15,7 @@ from group_members import SESSION_MS, Librdkafka
 
 import odradek
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.brokers("odradek", "kafka")]
 
 PARTITIONS = 6
 ASSIGNORS = {"range": "RangePartitionAssignor", "roundrobin": "RoundRobinPartitionAssignor"}

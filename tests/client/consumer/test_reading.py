@@ -15,6 +15,8 @@ from odradek.errors import (
 )
 from odradek.types import OffsetAndMetadata, TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 
 @pytest.fixture
 def reader(consumer, topic):

@@ -17,6 +17,8 @@ import odradek
 from odradek.errors import CommitFailedError, KafkaError, TimeoutError  # noqa: A004
 from odradek.types import TopicPartition
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 PARTITIONS = 8
 CROWD = 10
 SESSION_MS = 3_000

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support import batches
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 pa = pytest.importorskip("pyarrow")
 
 if TYPE_CHECKING:

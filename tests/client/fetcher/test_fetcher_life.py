@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from conftest import Reader
     from support.wire import Wire
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 
 def test_a_broker_killed_and_started_again_is_ridden_through(
     reader: Callable[..., Reader], own_broker: Callable[..., BrokerProcess], connect: Callable[..., Wire]

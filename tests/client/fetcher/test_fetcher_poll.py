@@ -20,6 +20,8 @@ from odradek.types import TopicPartition
 if TYPE_CHECKING:
     from conftest import Reader
 
+pytestmark = pytest.mark.brokers("odradek", "kafka")
+
 EARLIEST, LATEST, BY_POLICY = -3, -2, -4
 
 

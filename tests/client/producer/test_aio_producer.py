@@ -116,7 +116,7 @@ async def test_a_producer_of_another_loop_is_refused(embedded):
 
 
 def test_it_works_under_uvloop(embedded, unique):
-    uvloop = pytest.importorskip("uvloop")
+    import uvloop
 
     async def main() -> list[int]:
         async with aio.Producer(embedded.bootstrap_servers) as producer:

@@ -1,8 +1,7 @@
-"""The fetcher on what only Apache Kafka has: `ODRADEK_TEST_BOOTSTRAP=HOST:PORT pytest -m peer tests/client/fetcher`."""
+"""The fetcher on what only Apache Kafka has: transactions."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Reader
 
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.skipif("ODRADEK_TEST_BOOTSTRAP" not in os.environ, reason="needs a running Apache Kafka"),
-]
+pytestmark = pytest.mark.brokers("kafka")
 
 
-@pytest.mark.timeout(120)
 def test_read_committed_shows_neither_aborted_nor_open_transactions_nor_what_lies_behind(
     reader: Callable[..., Reader], bootstrap: str, topic: str, unique: Callable[[str], str]
 ) -> None:
