@@ -1,6 +1,7 @@
 """docs/cli.md against the commands: what one has the other has."""
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from test_cli_usage import COMMANDS
 
 from odradek.cli import odradek
 
+ROOT = Path(__file__).parents[2]
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 LEAVES = [command for command in COMMANDS if not any(other[:-1] == command for other in COMMANDS)]
 
@@ -61,3 +63,27 @@ def test_documented_options_exist(path: tuple[str, ...]) -> None:
     known = {name for parameter in _command(path).params for name in [*parameter.opts, *parameter.secondary_opts]}
     mentioned = set(re.findall(r"^\| `(--[a-z-]+)", _section(path), re.MULTILINE))
     assert mentioned <= known
+
+
+def _shown() -> list[str]:
+    """Return the command lines in the pages and under each command's help, without what the shell makes of them."""
+    lines = [line for command in LEAVES for line in getattr(_command(command), "examples", ())]
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        lines += re.findall(r"^(?:\$ |`)(odradek [^`\n]+)", page.read_text(), re.MULTILINE)
+    found = {command.strip() for line in lines for command in re.findall(r"(?:^|\| )(odradek [^|<>]+)", line)}
+    return sorted(found - {"odradek --help"})
+
+
+@pytest.mark.parametrize("line", _shown())
+def test_each_command_line_shown_is_one_that_the_command_takes(line: str) -> None:
+    words = shlex.split(line)[1:]
+    path = max((command for command in LEAVES if tuple(words[: len(command)]) == command), key=len)
+    command = _command(path)
+    context = click.Context(command)
+    values, rest, _order = command.make_parser(context).parse_args(words[len(path) :])
+    assert rest == []
+    assert {parameter.name for parameter in command.params if parameter.required} <= values.keys()
+
+
+def test_the_pages_show_command_lines() -> None:
+    assert len(_shown()) > 40
