@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
-from odradek.client.admin.calls import Calls, settle
+from odradek.client.admin.calls import Calls
+from odradek.client.admin.outcomes import check, refusal, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import LogDir, LogDirPartition, Reassignment
 from odradek.client.cluster import ANY
-from odradek.client.metadata import BrokerInfo, ClusterInfo, error_code
-from odradek.errors import ErrorCode, KafkaError, UnsupportedVersionError
+from odradek.client.metadata import BrokerInfo, ClusterInfo
+from odradek.errors import KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.types import TopicPartition
 
@@ -36,9 +37,7 @@ class BrokerCalls(Calls):
             )
         except UnsupportedVersionError:  # brokers before 2.8
             return await self._metadata(deadline, [])
-        code = error_code(answer.error_code)
-        if code != ErrorCode.NONE:
-            raise KafkaError.of(code, f"the cluster: {answer.error_message or code.text}")
+        check(answer.error_code, "the cluster", answer.error_message)
         brokers = sorted(answer.brokers, key=lambda row: row.broker_id)
         infos = {int(row.broker_id): BrokerInfo(int(row.broker_id), row.host, row.port, row.rack) for row in brokers}
         return ClusterInfo(answer.cluster_id, int(answer.controller_id), infos)
@@ -103,9 +102,7 @@ class BrokerCalls(Calls):
         answers = await asyncio.gather(*(asked(node) for node in nodes))
         found = {}
         for node, answer in zip(nodes, answers, strict=True):
-            code = error_code(getattr(answer, "error_code", 0))
-            if code != ErrorCode.NONE:
-                raise KafkaError.of(code, f"the log directories of broker {node}: {code.text}")
+            check(getattr(answer, "error_code", 0), f"the log directories of broker {node}")
             found[node] = {row.log_dir: _log_dir(row) for row in answer.results}
         return found
 
@@ -144,13 +141,12 @@ class BrokerCalls(Calls):
             versions=(1, 2),
             codes=lambda answer: [answer.error_code],
         )
-        _check(answer, "the election")
-        rows = [
-            (topic.topic, row.partition_id, row)
+        check(answer.error_code, "the election")
+        return settle_rows(
+            _outcome(topic.topic, row.partition_id, row)
             for topic in answer.replica_election_results
             for row in topic.partition_result
-        ]
-        return settle(*_by_partition(rows))
+        )
 
     async def alter_partition_reassignments(
         self,
@@ -189,9 +185,10 @@ class BrokerCalls(Calls):
         answer = await self._ask_controller(
             deadline, ApiKey.ALTER_PARTITION_REASSIGNMENTS, build, codes=lambda answer: [answer.error_code]
         )
-        _check(answer, "the reassignment")
-        rows = [(topic.name, row.partition_index, row) for topic in answer.responses for row in topic.partitions]
-        return settle(*_by_partition(rows))
+        check(answer.error_code, "the reassignment", answer.error_message)
+        return settle_rows(
+            _outcome(topic.name, row.partition_index, row) for topic in answer.responses for row in topic.partitions
+        )
 
     async def list_partition_reassignments(
         self,
@@ -216,7 +213,7 @@ class BrokerCalls(Calls):
             ),
             codes=lambda answer: [answer.error_code],
         )
-        _check(answer, "the reassignments")
+        check(answer.error_code, "the reassignments", answer.error_message)
         return {
             TopicPartition(str(topic.name), row.partition_index): Reassignment(
                 tuple(map(int, row.replicas)),
@@ -228,28 +225,11 @@ class BrokerCalls(Calls):
         }
 
 
-def _check(answer: Any, what: str) -> None:
-    code = error_code(answer.error_code)
-    if code != ErrorCode.NONE:
-        raise KafkaError.of(code, f"{what}: {getattr(answer, 'error_message', None) or code.text}")
-
-
-def _by_partition(
-    rows: Iterable[tuple[str, int, Any]],
-) -> tuple[dict[TopicPartition, None], dict[TopicPartition, KafkaError]]:
-    results: dict[TopicPartition, None] = {}
-    errors: dict[TopicPartition, KafkaError] = {}
-    for topic, number, row in rows:
-        place, code = TopicPartition(str(topic), number), error_code(row.error_code)
-        if code == ErrorCode.NONE:
-            results[place] = None
-        else:
-            errors[place] = KafkaError.of(code, f"{topic}-{number}: {row.error_message or code.text}")
-    return results, errors
+def _outcome(topic: str, number: int, row: Any) -> tuple[TopicPartition, KafkaError | None, None]:
+    return TopicPartition(str(topic), number), refusal(row.error_code, f"{topic}-{number}", row.error_message), None
 
 
 def _log_dir(row: Any) -> LogDir:
-    code = error_code(row.error_code)
     partitions = {
         TopicPartition(str(topic.name), partition.partition_index): LogDirPartition(
             partition.partition_size, partition.offset_lag, partition.is_future_key
@@ -259,7 +239,7 @@ def _log_dir(row: Any) -> LogDir:
     }
     return LogDir(
         row.log_dir,
-        None if code == ErrorCode.NONE else KafkaError.of(code, f"{row.log_dir}: {code.text}"),
+        refusal(row.error_code, row.log_dir),
         partitions,
         getattr(row, "total_bytes", -1),
         getattr(row, "usable_bytes", -1),

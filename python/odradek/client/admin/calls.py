@@ -6,9 +6,10 @@ broker is to be asked or this one is not ready yet. Everything else is final.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+from odradek.client.admin.outcomes import refusal
 from odradek.client.cluster import ANY, CONTROL, CONTROLLER, Cluster
 from odradek.client.metadata import ClusterInfo, error_code
 from odradek.config.client import ClientOptions
@@ -17,11 +18,9 @@ from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 from odradek.types import TopicPartition
 
-__all__ = ["Calls", "Deadline", "settle"]
+__all__ = ["Calls", "Deadline"]
 
 T = TypeVar("T")
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 Row = tuple[TopicPartition, int, str | None, Any]
 """What an answer says of a partition: (partition, error code, error text, value)."""
 
@@ -183,10 +182,11 @@ class Calls:
                     continue
                 for place, code, text, value in rows(answer):
                     errors.pop(place, None)
-                    if error_code(code) == ErrorCode.NONE:
+                    error = refusal(code, _name(place), text)
+                    if error is None:
                         results[place] = value
                     else:
-                        errors[place] = KafkaError.of(code, f"{_name(place)}: {text or error_code(code).text}")
+                        errors[place] = error
             pending = {place: None for place, error in errors.items() if error.error_code in _AGAIN}
             rest = rests.next()
             if not pending or not deadline.allows(rest):
@@ -255,18 +255,3 @@ def _as_kafka_error(error: Exception) -> KafkaError:
 
 def _name(place: TopicPartition) -> str:
     return f"{place.topic}-{place.partition}"
-
-
-def settle(results: dict[K, V], errors: Mapping[K, KafkaError]) -> dict[K, V]:
-    """Return the results if nothing failed.
-
-    Raises:
-        KafkaError: the first one's own class; its text has every failure, `errors` and `results` have all by item.
-    """
-    if not errors:
-        return results
-    first = next(iter(errors.values()))
-    raised = KafkaError.of(first.error_code, "; ".join(str(error) for error in errors.values()))
-    raised.errors = dict(errors)
-    raised.results = dict(results)
-    raise raised

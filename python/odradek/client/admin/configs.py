@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from odradek.client.admin.calls import Calls, settle
+from odradek.client.admin.calls import Calls
+from odradek.client.admin.outcomes import check, refusal, settle_rows
 from odradek.client.admin.values import (
     CONFIG_SOURCES,
     CONFIG_TYPES,
@@ -18,8 +19,7 @@ from odradek.client.admin.values import (
     ResourceKind,
 )
 from odradek.client.cluster import ANY, CONTROLLER
-from odradek.client.metadata import error_code
-from odradek.errors import ErrorCode, KafkaError
+from odradek.errors import KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 
@@ -59,8 +59,7 @@ class ConfigCalls(Calls):
         """
         keys = None if names is None else tuple(names)
         deadline = self._deadline(timeout)
-        results: dict[ConfigResource, dict[str, ConfigEntry]] = {}
-        errors: dict[ConfigResource, KafkaError] = {}
+        rows: list[tuple[ConfigResource, KafkaError | None, dict[str, ConfigEntry]]] = []
         for node, some in _by_node(_listed(resources), ANY).items():
 
             def build(m: Schema, some: list[ConfigResource] = some) -> Any:
@@ -80,12 +79,8 @@ class ConfigCalls(Calls):
             answer = await self._ask(deadline, ApiKey.DESCRIBE_CONFIGS, build, node=node)
             for row in answer.results:
                 resource = _resource(row)
-                code = error_code(row.error_code)
-                if code == ErrorCode.NONE:
-                    results[resource] = {entry.name: _entry(entry) for entry in row.configs}
-                else:
-                    errors[resource] = _failure(resource, code, row.error_message)
-        return settle(results, errors)
+                rows.append((resource, _refusal(resource, row), {entry.name: _entry(entry) for entry in row.configs}))
+        return settle_rows(rows)
 
     async def alter_configs(
         self,
@@ -105,8 +100,7 @@ class ConfigCalls(Calls):
             InvalidConfigError, UnknownTopicOrPartitionError, InvalidRequestError: what the broker says of the first one.
         """
         deadline = self._deadline(timeout)
-        results: dict[ConfigResource, None] = {}
-        errors: dict[ConfigResource, KafkaError] = {}
+        rows: list[tuple[ConfigResource, KafkaError | None, None]] = []
         for node, some in _by_node(list(changes), CONTROLLER).items():
 
             def build(m: Schema, some: list[ConfigResource] = some) -> Any:
@@ -129,12 +123,8 @@ class ConfigCalls(Calls):
             )
             for row in answer.responses:
                 resource = _resource(row)
-                code = error_code(row.error_code)
-                if code == ErrorCode.NONE:
-                    results[resource] = None
-                else:
-                    errors[resource] = _failure(resource, code, row.error_message)
-        return settle(results, errors)
+                rows.append((resource, _refusal(resource, row), None))
+        return settle_rows(rows)
 
     async def list_config_resources(
         self,
@@ -150,9 +140,7 @@ class ConfigCalls(Calls):
             lambda m: m.ListConfigResourcesRequest(resource_types=codes),
             versions=(1, 1),
         )
-        code = error_code(answer.error_code)
-        if code != ErrorCode.NONE:
-            raise KafkaError.of(code, f"the list of config resources: {code.text}")
+        check(answer.error_code, "the list of config resources")
         return sorted(_resource(row) for row in answer.config_resources)
 
 
@@ -186,8 +174,8 @@ def _resource(row: Any) -> ConfigResource:
     return ConfigResource(RESOURCE_KINDS.get(row.resource_type, "unknown"), row.resource_name)
 
 
-def _failure(resource: ConfigResource, code: ErrorCode, text: str | None) -> KafkaError:
-    return KafkaError.of(code, f"{resource.kind} {resource.name!r}: {text or code.text}")
+def _refusal(resource: ConfigResource, row: Any) -> KafkaError | None:
+    return refusal(row.error_code, f"{resource.kind} {resource.name!r}", row.error_message)
 
 
 def _named(names: tuple[str, ...], number: int) -> str:

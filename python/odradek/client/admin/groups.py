@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from odradek.client.admin.assignments import decode_assignment
-from odradek.client.admin.calls import Calls, Deadline, settle
+from odradek.client.admin.calls import Calls, Deadline
+from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.values import GroupDescription, GroupListing, GroupMember, MemberToRemove
-from odradek.client.metadata import error_code
 from odradek.errors import ErrorCode, GroupIdNotFoundError, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.codec import Schema
 from odradek.types import TopicPartition
 
 __all__ = ["GroupCalls"]
@@ -57,9 +58,7 @@ class GroupCalls(Calls):
 
         found: dict[str, GroupListing] = {}
         for answer in await asyncio.gather(*(asked(node) for node in brokers)):
-            code = error_code(answer.error_code)
-            if code != ErrorCode.NONE:
-                raise KafkaError.of(code, f"the list of groups: {code.text}")
+            check(answer.error_code, "the list of groups")
             for row in answer.groups:
                 state, kind = getattr(row, "group_state", ""), getattr(row, "group_type", "")
                 found[row.group_id] = GroupListing(str(row.group_id), row.protocol_type, state, kind)
@@ -137,19 +136,15 @@ class GroupCalls(Calls):
             versions=(3, 5),
             codes=lambda answer: [answer.error_code],
         )
-        code = error_code(answer.error_code)
-        if code != ErrorCode.NONE:
-            raise KafkaError.of(code, f"group {group!r}: {code.text}")
-        results: dict[MemberToRemove, None] = {}
-        errors: dict[MemberToRemove, KafkaError] = {}
-        for member, row in zip(wanted, answer.members, strict=False):
-            code = error_code(row.error_code)
-            if code == ErrorCode.NONE:
-                results[member] = None
-            else:
-                name = member.instance_id or member.member_id
-                errors[member] = KafkaError.of(code, f"member {name!r} of group {group!r}: {code.text}")
-        return settle(results, errors)
+        check(answer.error_code, f"group {group!r}")
+        return settle_rows(
+            (
+                member,
+                refusal(row.error_code, f"member {member.instance_id or member.member_id!r} of group {group!r}"),
+                None,
+            )
+            for member, row in zip(wanted, answer.members, strict=False)
+        )
 
     @staticmethod
     async def _each_group(
@@ -177,15 +172,12 @@ class GroupCalls(Calls):
 
     async def _describe_consumer_group(self, group: str, deadline: Deadline) -> GroupDescription:
         """Describe a group of KIP-848; a classic one is GROUP_ID_NOT_FOUND to this API."""
-        answer = await self._ask_coordinator(
-            deadline,
+        found = await self._ask_about(
             group,
+            deadline,
             ApiKey.CONSUMER_GROUP_DESCRIBE,
             lambda m: m.ConsumerGroupDescribeRequest(group_ids=(group,), include_authorized_operations=False),
-            codes=lambda answer: [row.error_code for row in answer.groups],
         )
-        [found] = answer.groups
-        _check(group, found)
         members = tuple(
             GroupMember(
                 member.member_id,
@@ -205,15 +197,12 @@ class GroupCalls(Calls):
         )
 
     async def _describe_classic_group(self, group: str, deadline: Deadline) -> GroupDescription:
-        answer = await self._ask_coordinator(
-            deadline,
+        found = await self._ask_about(
             group,
+            deadline,
             ApiKey.DESCRIBE_GROUPS,
             lambda m: m.DescribeGroupsRequest(groups=(group,), include_authorized_operations=False),
-            codes=lambda answer: [row.error_code for row in answer.groups],
         )
-        [found] = answer.groups
-        _check(group, found)
         if found.group_state == _DEAD and not found.members:  # how versions below 6 say that there is none
             raise GroupIdNotFoundError(f"group {group!r}: {ErrorCode.GROUP_ID_NOT_FOUND.text}")
         members = tuple(
@@ -237,18 +226,23 @@ class GroupCalls(Calls):
         )
 
     async def _delete_group(self, group: str, deadline: Deadline) -> None:
-        answer = await self._ask_coordinator(
-            deadline,
-            group,
-            ApiKey.DELETE_GROUPS,
-            lambda m: m.DeleteGroupsRequest(groups_names=(group,)),
-            codes=lambda answer: [row.error_code for row in answer.results],
+        await self._ask_about(
+            group, deadline, ApiKey.DELETE_GROUPS, lambda m: m.DeleteGroupsRequest(groups_names=(group,))
         )
-        [found] = answer.results
-        _check(group, found)
+
+    async def _ask_about(self, group: str, deadline: Deadline, api: ApiKey, build: Callable[[Schema], Any]) -> Any:
+        """Ask the coordinator about one group; return its row of the answer.
+
+        Raises:
+            KafkaError: what the row says.
+        """
+        answer = await self._ask_coordinator(
+            deadline, group, api, build, codes=lambda answer: [row.error_code for row in _rows(answer)]
+        )
+        [found] = _rows(answer)
+        check(found.error_code, f"group {group!r}", getattr(found, "error_message", None))
+        return found
 
 
-def _check(group: str, row: Any) -> None:
-    code = error_code(row.error_code)
-    if code != ErrorCode.NONE:
-        raise KafkaError.of(code, f"group {group!r}: {getattr(row, 'error_message', None) or code.text}")
+def _rows(answer: Any) -> Any:
+    return answer.results if hasattr(answer, "results") else answer.groups

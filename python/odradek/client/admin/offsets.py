@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from odradek.client.admin.calls import Calls, settle
+from odradek.client.admin.calls import Calls
+from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import OffsetSpec
-from odradek.client.metadata import error_code
-from odradek.errors import ErrorCode, KafkaError
+from odradek.errors import KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
@@ -128,19 +128,16 @@ class OffsetCalls(Calls):
             versions=(7 if require_stable else 2, 9),
             codes=lambda answer: [_fetched(answer).error_code, *(row.error_code for _, row in _fetched_rows(answer))],
         )
-        code = error_code(_fetched(answer).error_code)
-        if code != ErrorCode.NONE:
-            raise KafkaError.of(code, f"group {group!r}: {code.text}")
-        results: dict[TopicPartition, OffsetAndMetadata] = {}
-        errors: dict[TopicPartition, KafkaError] = {}
-        for place, row in _fetched_rows(answer):
-            code = error_code(row.error_code)
-            if code != ErrorCode.NONE:
-                errors[place] = KafkaError.of(code, f"{place.topic}-{place.partition} of group {group!r}: {code.text}")
-            elif row.committed_offset >= 0:
-                epoch = getattr(row, "committed_leader_epoch", -1)
-                results[place] = OffsetAndMetadata(row.committed_offset, row.metadata or "", epoch)
-        return settle(results, errors)
+        check(_fetched(answer).error_code, f"group {group!r}")
+        found = settle_rows(
+            (
+                place,
+                _refusal(place, group, row),
+                OffsetAndMetadata(row.committed_offset, row.metadata or "", getattr(row, "committed_leader_epoch", -1)),
+            )
+            for place, row in _fetched_rows(answer)
+        )
+        return {place: committed for place, committed in found.items() if committed.offset >= 0}
 
     async def alter_group_offsets(
         self,
@@ -196,7 +193,7 @@ class OffsetCalls(Calls):
             versions=(2, 9),
             codes=lambda answer: [row.error_code for topic in answer.topics for row in topic.partitions],
         )
-        return settle(*_settled(answer, group))
+        return _settled(answer, group)
 
     async def delete_group_offsets(
         self,
@@ -228,10 +225,8 @@ class OffsetCalls(Calls):
             ),
             codes=lambda answer: [answer.error_code],
         )
-        code = error_code(answer.error_code)
-        if code != ErrorCode.NONE:
-            raise KafkaError.of(code, f"group {group!r}: {code.text}")
-        return settle(*_settled(answer, group))
+        check(answer.error_code, f"group {group!r}")
+        return _settled(answer, group)
 
 
 def _time_of(spec: OffsetSpec) -> int:
@@ -255,14 +250,14 @@ def _fetched_rows(answer: Any) -> list[tuple[TopicPartition, Any]]:
     ]
 
 
-def _settled(answer: Any, group: str) -> tuple[dict[TopicPartition, None], dict[TopicPartition, KafkaError]]:
-    results: dict[TopicPartition, None] = {}
-    errors: dict[TopicPartition, KafkaError] = {}
-    for topic in answer.topics:
-        for row in topic.partitions:
-            place, code = TopicPartition(str(topic.name), row.partition_index), error_code(row.error_code)
-            if code == ErrorCode.NONE:
-                results[place] = None
-            else:
-                errors[place] = KafkaError.of(code, f"{place.topic}-{place.partition} of group {group!r}: {code.text}")
-    return results, errors
+def _refusal(place: TopicPartition, group: str, row: Any) -> KafkaError | None:
+    return refusal(row.error_code, f"{place.topic}-{place.partition} of group {group!r}")
+
+
+def _settled(answer: Any, group: str) -> dict[TopicPartition, None]:
+    rows = [
+        (TopicPartition(str(topic.name), row.partition_index), row)
+        for topic in answer.topics
+        for row in topic.partitions
+    ]
+    return settle_rows((place, _refusal(place, group, row), None) for place, row in rows)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from odradek.client.admin.calls import Calls, settle
+from odradek.client.admin.calls import Calls
+from odradek.client.admin.outcomes import refusal, settle, settle_rows
 from odradek.client.admin.values import CreatedTopic, NewPartitions, NewTopic
-from odradek.client.metadata import TopicInfo, error_code, topic_info
+from odradek.client.metadata import TopicInfo, topic_info
 from odradek.errors import ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
@@ -53,21 +54,10 @@ class TopicCalls(Calls):
         answer = await self._ask_controller(
             deadline, ApiKey.CREATE_TOPICS, build, codes=lambda answer: [row.error_code for row in answer.topics]
         )
-        results, errors = {}, {}
-        for row in answer.topics:
-            code, name = error_code(row.error_code), str(row.name)
-            if code != ErrorCode.NONE:
-                errors[name] = KafkaError.of(code, f"topic {name!r}: {row.error_message or code.text}")
-                continue
-            configs = getattr(row, "configs", None) or ()
-            results[name] = CreatedTopic(
-                name,
-                getattr(row, "topic_id", None),
-                getattr(row, "num_partitions", -1),
-                getattr(row, "replication_factor", -1),
-                {entry.name: entry.value for entry in configs},
-            )
-        return settle(results, errors)
+        return settle_rows(
+            (str(row.name), refusal(row.error_code, f"topic {str(row.name)!r}", row.error_message), _created(row))
+            for row in answer.topics
+        )
 
     async def delete_topics(
         self,
@@ -109,18 +99,14 @@ class TopicCalls(Calls):
             versions=(6, 6) if by_id else (1, 6),
             codes=lambda answer: [row.error_code for row in answer.responses],
         )
-        results: dict[str | uuid.UUID, None] = {}
-        errors: dict[str | uuid.UUID, KafkaError] = {}
+        rows: list[tuple[str | uuid.UUID, KafkaError | None, None]] = []
         for row in answer.responses:
             identity = getattr(row, "topic_id", None)
             key = identity if identity in by_id else row.name
-            code = error_code(row.error_code)
-            if code == ErrorCode.NONE:
-                results[key] = None
-            else:
-                text = getattr(row, "error_message", None) or code.text
-                errors[key] = KafkaError.of(code, f"topic {str(key)!r}: {text}")
-        return settle(results, errors)
+            rows.append(
+                (key, refusal(row.error_code, f"topic {str(key)!r}", getattr(row, "error_message", None)), None)
+            )
+        return settle_rows(rows)
 
     async def list_topics(
         self,
@@ -169,13 +155,9 @@ class TopicCalls(Calls):
                 versions=(12, 12),
             )
             infos |= {topic.topic_id: topic_info(topic) for topic in answer.topics}
-        errors = {}
-        for topic in wanted:
-            info = infos.get(topic)
-            code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if info is None else info.error_code
-            if code != ErrorCode.NONE:
-                errors[topic] = KafkaError.of(code, f"topic {str(topic)!r}: {code.text}")
-        return settle({topic: infos[topic] for topic in wanted if topic not in errors}, errors)
+        unknown = TopicInfo("", None, (), error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        found = [(topic, infos.get(topic, unknown)) for topic in wanted]
+        return settle_rows((topic, refusal(info.error_code, f"topic {str(topic)!r}"), info) for topic, info in found)
 
     async def create_partitions(
         self,
@@ -212,15 +194,10 @@ class TopicCalls(Calls):
         answer = await self._ask_controller(
             deadline, ApiKey.CREATE_PARTITIONS, build, codes=lambda answer: [row.error_code for row in answer.results]
         )
-        results: dict[str, None] = {}
-        errors: dict[str, KafkaError] = {}
-        for row in answer.results:
-            code, name = error_code(row.error_code), str(row.name)
-            if code == ErrorCode.NONE:
-                results[name] = None
-            else:
-                errors[name] = KafkaError.of(code, f"topic {name!r}: {row.error_message or code.text}")
-        return settle(results, errors)
+        return settle_rows(
+            (str(row.name), refusal(row.error_code, f"topic {str(row.name)!r}", row.error_message), None)
+            for row in answer.results
+        )
 
     async def delete_records(
         self,
@@ -305,4 +282,15 @@ def _creatable(m: Schema, topic: NewTopic) -> Any:
             for number, nodes in sorted(assignments.items())
         ),
         configs=tuple(m.CreatableTopicConfig(name=name, value=value) for name, value in topic.configs.items()),
+    )
+
+
+def _created(row: Any) -> CreatedTopic:
+    configs = getattr(row, "configs", None) or ()
+    return CreatedTopic(
+        str(row.name),
+        getattr(row, "topic_id", None),
+        getattr(row, "num_partitions", -1),
+        getattr(row, "replication_factor", -1),
+        {entry.name: entry.value for entry in configs},
     )
