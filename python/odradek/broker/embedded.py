@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from odradek.broker.server import Server
 from odradek.config.broker import BrokerSettings
 from odradek.config.files import from_keywords
-from odradek.config.listeners import Address, advertised_address
+from odradek.config.listeners import advertised_address
 from odradek.errors import ConfigError, InternalError, OdradekError
 
 if TYPE_CHECKING:
     from odradek.broker.faults import Faults
     from odradek.broker.snapshot import Snapshot
+    from odradek.config.address import Address
 
 __all__ = ["Broker"]
 

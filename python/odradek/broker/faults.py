@@ -9,17 +9,18 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from odradek.config.definition import did_you_mean
 from odradek.errors import ConfigError, ErrorCode, TimeoutError  # noqa: A004 - ours is the one that is raised
 from odradek.protocol.api_keys import ApiKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from odradek.broker.engine import FaultTable
 
 __all__ = ["Fault", "Faults", "Pause"]
 
 _MAX_SECONDS: Final = 86_400.0
+_LIKE: Final = 0.6
+"""How like a name must be to be the one that was meant."""
 
 
 class Fault:
@@ -155,7 +156,7 @@ def _api_key(api: "str | ApiKey") -> ApiKey:
         for key in ApiKey:
             if key.name.replace("_", "").casefold() == wanted:
                 return key
-    raise ConfigError(f"unknown API {api!r}{_hint(api, (_camel(key) for key in ApiKey))}")
+    raise ConfigError(f"unknown API {api!r}{did_you_mean(api, (_camel(key) for key in ApiKey), _LIKE)}")
 
 
 def _camel(key: ApiKey) -> str:
@@ -169,14 +170,7 @@ def _error_code(code: "str | int") -> ErrorCode:
     elif isinstance(code, int) and not isinstance(code, bool):
         found = next((row for row in ErrorCode if row == code), None)
     if found is None:
-        raise ConfigError(f"unknown error code {code!r}{_hint(code, ErrorCode.__members__)}")
+        raise ConfigError(f"unknown error code {code!r}{did_you_mean(code, ErrorCode.__members__, _LIKE)}")
     if found is ErrorCode.NONE:
         raise ConfigError("error code NONE is no error; name the one to answer with")
     return found
-
-
-def _hint(name: object, names: "Iterable[str]") -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for those who mistype
-
-    near = get_close_matches(name, list(names), n=2, cutoff=0.6) if isinstance(name, str) else []
-    return f"; did you mean {' or '.join(near)}?" if near else ""

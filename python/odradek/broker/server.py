@@ -24,8 +24,9 @@ from odradek.broker.coordinator.clock import LoopClock
 from odradek.broker.coordinator.group.service import GroupCoordinator
 from odradek.broker.coordinator.group.settings import GroupSettings
 from odradek.broker.dispatch import Dispatcher
+from odradek.config.address import Address
 from odradek.config.broker import BrokerSettings
-from odradek.config.listeners import Address, advertised_address, listen_address
+from odradek.config.listeners import advertised_address, listen_address
 from odradek.errors import ConfigError, InternalError, StorageError
 from odradek.metadata import tree
 from odradek.metadata.embedded import EmbeddedStore

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from odradek.client.consumer.consumer import Consumer
     from odradek.client.metadata import TopicInfo
     from odradek.client.producer.producer import Producer
+    from odradek.config.address import Address
     from odradek.errors import OdradekError
 
 __all__ = ["Cluster", "command_config_option", "connection_options", "timeout_option"]
@@ -36,18 +37,18 @@ _SETUP_SHARE = 0.6
 """Share of the time-out that setting up a connection may take: what accepts and stays silent is then told as that."""
 
 
-def _addresses(servers: str) -> list[tuple[str, int]]:
-    """Split `host:port,...`; the port is 9092 if left out."""
-    addresses = []
-    for server in servers.split(","):
-        text = server.strip().rpartition("://")[2]
-        host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
-        if not colon:
-            host, port = text, str(_DEFAULT_PORT)
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise click.BadParameter(f"{server!r} is not HOST:PORT", param_hint="--bootstrap-server")
-        addresses.append((host.strip("[]"), int(port)))
-    return addresses
+def _addresses(servers: str) -> "tuple[Address, ...]":
+    """Split `host:port,...`; the port is 9092 if left out, and what stands before `://` does not count."""
+    from odradek.config.client import parse_bootstrap
+    from odradek.errors import ConfigError
+
+    texts = [server.strip().rpartition("://")[2] for server in servers.split(",")]
+    try:
+        return parse_bootstrap(
+            [f"{text}:{_DEFAULT_PORT}" if text.endswith("]") or ":" not in text else text for text in texts], "servers"
+        )
+    except ConfigError as error:
+        raise click.BadParameter(str(error).removeprefix("servers: "), param_hint="--bootstrap-server") from error
 
 
 class Cluster:
@@ -61,9 +62,7 @@ class Cluster:
         self.timeout = timeout
         self._reached = False
         self._addresses = _addresses(servers)
-        self.servers = ",".join(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self._addresses
-        )
+        self.servers = ",".join(map(str, self._addresses))
 
     def _config(self, settings: dict[str, object]) -> dict[str, Any]:
         return {

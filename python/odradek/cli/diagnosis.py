@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from odradek.config.address import Address
 from odradek.errors import ErrorCode, KafkaError, OdradekError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def examine(
     """
     clusters: dict[str, ClusterInfo] = {}
     for host, port in servers:
-        place = _place(host, port)
+        place = str(Address(host, port))
         async for finding in _reach(host, port, timeout):
             yield finding
             if finding.verdict == "problem":
@@ -83,7 +84,7 @@ async def examine(
 
 async def _reach(host: str, port: int, timeout: float) -> AsyncIterator[Finding]:  # noqa: ASYNC109
     """Resolve a name and connect to each of its addresses until one accepts."""
-    place = _place(host, port)
+    place = str(Address(host, port))
     try:
         found = await asyncio.wait_for(
             asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM), timeout
@@ -189,7 +190,7 @@ async def _advertised(
 ) -> AsyncIterator[Finding]:
     """Try each address that the brokers tell clients to use."""
     for broker in info.brokers.values():
-        there = _place(broker.host, broker.port)
+        there = str(Address(broker.host, broker.port))
         problem = None
         async for finding in _reach(broker.host, broker.port, timeout):
             if finding.verdict == "problem":
@@ -258,10 +259,6 @@ def _setup(milliseconds: str) -> dict[str, str]:
 def _some(names: list[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _place(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _reason(error: Exception) -> str:

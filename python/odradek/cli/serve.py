@@ -61,9 +61,9 @@ def serve(
     Prints one line on stdout when it answers requests; logs go to stderr. SIGTERM or Ctrl-C stops it: requests under
     way are finished, what is needed for a quick next start is written.
     """
+    from odradek.config.address import parse_address
     from odradek.config.broker import BrokerSettings
     from odradek.config.files import parse_assignments, read_file
-    from odradek.config.listeners import parse_address
 
     texts = {} if file is None else read_file(file)
     texts |= parse_assignments(sets)

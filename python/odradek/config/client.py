@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from odradek.config.address import Address
 from odradek.config.client_absent import advice
 from odradek.config.client_common import ADMIN_ROWS
 from odradek.config.client_consumer import CONSUMER_ROWS
 from odradek.config.client_definition import ClientOption
 from odradek.config.client_producer import PRODUCER_ROWS
-from odradek.config.definition import Value
+from odradek.config.definition import Value, did_you_mean
 from odradek.errors import ConfigError
 
 __all__ = ["CLIENT_OPTIONS", "ClientKind", "ClientOptions", "parse_bootstrap", "resolve", "resolve_config"]
@@ -53,7 +54,7 @@ class ClientOptions:
     def __init__(
         self,
         kind: ClientKind,
-        bootstrap: tuple[tuple[str, int], ...],
+        bootstrap: tuple[Address, ...],
         values: dict[str, Value],
         callables: dict[str, Callable[..., Any]],
         explicit: frozenset[str],
@@ -138,7 +139,7 @@ def resolve_config(kind: ClientKind, config: Mapping[str, Any]) -> ClientOptions
     return _resolve(kind, settings.pop(_BOOTSTRAP), settings, _dotted)
 
 
-def parse_bootstrap(servers: object, spelled: str = "bootstrap_servers") -> tuple[tuple[str, int], ...]:
+def parse_bootstrap(servers: object, spelled: str = "bootstrap_servers") -> tuple[Address, ...]:
     """Parse "HOST:PORT,HOST:PORT" or a sequence of "HOST:PORT" into (host, port) pairs, each once, in order.
 
     Raises:
@@ -155,7 +156,7 @@ def parse_bootstrap(servers: object, spelled: str = "bootstrap_servers") -> tupl
     return tuple(dict.fromkeys(_server(text, spelled) for text in texts))
 
 
-def _server(text: object, spelled: str) -> tuple[str, int]:
+def _server(text: object, spelled: str) -> Address:
     if not isinstance(text, str):
         raise ConfigError(f"{spelled}: {text!r} is not text; give HOST:PORT")
     scheme, separator, rest = text.partition("://")
@@ -176,7 +177,7 @@ def _server(text: object, spelled: str) -> tuple[str, int]:
         raise ConfigError(f"{spelled}: {text!r} is not HOST:PORT: the host is no name or address")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65535:
         raise ConfigError(f"{spelled}: {text!r} is not HOST:PORT with a port from 1 to 65535")
-    return host, int(port)
+    return Address(host, int(port))
 
 
 Spelling = Callable[[str], str]
@@ -205,7 +206,7 @@ def _resolve(kind: ClientKind, servers: object, settings: Mapping[str, Any], spe
     callables = {name: value for name, value in given.items() if callable(value)}
     values: dict[str, Value] = {name: option.default for name, option in table.items()}
     values.update({name: value for name, value in given.items() if name not in callables})
-    values[_BOOTSTRAP] = tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in bootstrap)
+    values[_BOOTSTRAP] = tuple(str(address) for address in bootstrap)
     for name in callables:
         values[name] = None
     explicit = frozenset(given)
@@ -233,10 +234,7 @@ def _unknown(
     told = advice(dotted)
     if told is not None:
         return ConfigError(f"{spelled}: {told}")
-    from difflib import get_close_matches  # noqa: PLC0415 - only for those who mistype
-
-    near = get_close_matches(spelled, [spell(_BOOTSTRAP), *by_spelling], n=2, cutoff=0.75)
-    hint = f"; did you mean {' or '.join(near)}?" if near else "; docs/client-options.md lists all"
+    hint = did_you_mean(spelled, [spell(_BOOTSTRAP), *by_spelling]) or "; docs/client-options.md lists all"
     return ConfigError(f"unknown option {spelled!r} of {kind.capitalize()}, set to {value!r}{hint}")
 
 

@@ -10,7 +10,19 @@ from typing import Final
 
 from odradek.errors import ConfigError
 
-__all__ = ["Kind", "Option", "Scope", "Valid", "Value", "at_least", "between", "lookup", "one_of", "some_of"]
+__all__ = [
+    "Kind",
+    "Option",
+    "Scope",
+    "Valid",
+    "Value",
+    "at_least",
+    "between",
+    "did_you_mean",
+    "lookup",
+    "one_of",
+    "some_of",
+]
 
 Value = bool | int | float | str | tuple[str, ...] | None
 """A parsed value; None only where an option has no value unless one is set."""
@@ -164,12 +176,13 @@ def lookup(options: dict[str, Option], name: str, what: str) -> Option:
     """
     option = options.get(name)
     if option is None:
-        raise ConfigError(f"unknown {what} {name!r}{_hint(name, options)}")
+        raise ConfigError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
     return option
 
 
-def _hint(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: object, names: Iterable[str], cutoff: float = 0.75) -> str:
+    """Return "; did you mean A or B?" with the names that are like this one, "" if none is; `cutoff` says how like, 0 to 1."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for those who mistype
 
-    near = get_close_matches(name, list(names), n=2, cutoff=0.75)
+    near = get_close_matches(name, list(names), n=2, cutoff=cutoff) if isinstance(name, str) else []
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -2,10 +2,11 @@
 
 import pytest
 
+from odradek.config.address import Address, parse_address
 from odradek.config.broker import BROKER_OPTIONS, BrokerSettings
 from odradek.config.definition import Kind, Scope
 from odradek.config.files import from_keywords, parse_assignments, parse_properties, read_file
-from odradek.config.listeners import Address, advertised_address, listen_address, parse_address
+from odradek.config.listeners import advertised_address, listen_address
 from odradek.config.topic import TOPIC_OPTIONS, parse_topic_configs
 from odradek.errors import ConfigError
 
