@@ -6,8 +6,8 @@ a tombstone) passes by both. Source of the forms: Kafka's StringSerializer, Long
 
 import json
 import struct
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from odradek.errors import ConfigError
 
@@ -15,6 +15,7 @@ __all__ = ["Deserializer", "Serializer", "deserializer", "serializer"]
 
 Serializer = Callable[[Any], bytes | bytearray | memoryview]
 Deserializer = Callable[[bytes], Any]
+F = TypeVar("F", bound=Callable[[Any], Any])
 
 _LONG: Final = struct.Struct(">q")
 _DOUBLE: Final = struct.Struct(">d")
@@ -83,11 +84,7 @@ def serializer(given: str | Serializer | None) -> Serializer | None:
     Raises:
         ConfigError: a name that isn't one of none, str, int, float, json.
     """
-    if given is None or not isinstance(given, str):
-        return given
-    if given not in _SERIALIZERS:
-        raise ConfigError(f"serializer {given!r}: give {', '.join(_SERIALIZERS)}, or a callable")
-    return _SERIALIZERS[given]
+    return _named(given, _SERIALIZERS, "serializer")
 
 
 def deserializer(given: str | Deserializer | None) -> Deserializer | None:
@@ -96,8 +93,12 @@ def deserializer(given: str | Deserializer | None) -> Deserializer | None:
     Raises:
         ConfigError: a name that isn't one of none, str, int, float, json.
     """
-    if given is None or not isinstance(given, str):
+    return _named(given, _DESERIALIZERS, "deserializer")
+
+
+def _named(given: str | F | None, table: Mapping[str, F | None], what: str) -> F | None:
+    if not isinstance(given, str):
         return given
-    if given not in _DESERIALIZERS:
-        raise ConfigError(f"deserializer {given!r}: give {', '.join(_DESERIALIZERS)}, or a callable")
-    return _DESERIALIZERS[given]
+    if given not in table:
+        raise ConfigError(f"{what} {given!r}: give {', '.join(table)}, or a callable")
+    return table[given]

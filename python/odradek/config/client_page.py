@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from odradek.config.client import CLIENT_OPTIONS
-from odradek.config.client_definition import ClientOption
-from odradek.config.definition import Kind
+from odradek.config.page import TABLE_HEAD, table_row
 
 __all__ = ["render"]
 
@@ -48,21 +47,11 @@ def render() -> str:
 
 def _table(kinds: tuple[str, ...]) -> Iterator[str]:
     rows = {name: row for table in CLIENT_OPTIONS.values() for name, row in table.items()}
-    yield "| name | default | allowed | meaning |"
-    yield "|---|---|---|---|"
+    yield from TABLE_HEAD
     for name in sorted(rows):
         if tuple(kind for kind, table in CLIENT_OPTIONS.items() if name in table) == kinds:
-            yield _line(rows[name])
+            yield table_row(rows[name])
     yield ""
-
-
-def _line(option: ClientOption) -> str:
-    default = option.render(option.default)
-    shown = "" if default is None else f"`{default}`" if default else "empty"
-    if option.unit and default:
-        shown += f" {option.unit}"
-    allowed = option.allowed() if option.valid or option.kind is not Kind.STRING else ""
-    return f"| `{option.name}` | {shown} | {allowed} | {option.doc} |"
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ A test holds the page to the tables.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from odradek.config.broker import BROKER_OPTIONS
 from odradek.config.definition import Kind, Option, Scope
 from odradek.config.topic import TOPIC_OPTIONS
 
-__all__ = ["render"]
+__all__ = ["TABLE_HEAD", "render", "table_row"]
+
+TABLE_HEAD: Final = ("| name | default | allowed | meaning |", "|---|---|---|---|")
 
 _HEAD = """# Configuration
 
@@ -47,17 +50,20 @@ def render() -> str:
 
 
 def _table(options: Iterable[Option]) -> Iterator[str]:
-    yield "| name | default | allowed | meaning |"
-    yield "|---|---|---|---|"
+    yield from TABLE_HEAD
     for option in sorted(options, key=lambda row: row.name):
-        default = option.render(option.default)
-        shown = "" if default is None else f"`{default}`" if default else "empty"
-        if option.unit and default:
-            shown += f" {option.unit}"
-        allowed = option.allowed() if option.valid or option.kind is not Kind.STRING else ""
-        mark = " *run time*" if option.scope is Scope.CLUSTER_WIDE else ""
-        yield f"| `{option.name}`{mark} | {shown} | {allowed} | {option.doc} |"
+        yield table_row(option, " *run time*" if option.scope is Scope.CLUSTER_WIDE else "")
     yield ""
+
+
+def table_row(option: Option, mark: str = "") -> str:
+    """Return an option's row, with this mark behind its name."""
+    default = option.render(option.default)
+    shown = "" if default is None else f"`{default}`" if default else "empty"
+    if option.unit and default:
+        shown += f" {option.unit}"
+    allowed = option.allowed() if option.valid or option.kind is not Kind.STRING else ""
+    return f"| `{option.name}`{mark} | {shown} | {allowed} | {option.doc} |"
 
 
 if __name__ == "__main__":
