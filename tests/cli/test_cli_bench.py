@@ -66,6 +66,18 @@ def test_ctrl_c_ends_a_run_whose_broker_no_longer_answers_and_shows_its_figures(
     assert " records " in ended.out
 
 
+def test_records_that_no_broker_took_are_told_with_the_reason_and_the_cure(offline: Run) -> None:
+    with odradek.Broker() as broker:
+        broker.faults.fail("Produce", "NOT_LEADER_OR_FOLLOWER", times=None)
+        impatient = ("--property", "delivery.timeout.ms=300", "--property", "request.timeout.ms=200")
+        failed = offline(
+            "bench", "produce", "t", "--records", "10", "--quiet", *impatient, "-b", broker.bootstrap_servers
+        )
+    assert failed.code == 1
+    assert "10 records were not delivered: " in failed.error_line
+    assert "odradek doctor" in failed.error_line
+
+
 def test_reading_a_topic_that_is_not_there_is_told_at_once(run: Run, name: str) -> None:
     failed = run("bench", "consume", name)
     assert failed.code == 1

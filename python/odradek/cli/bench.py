@@ -79,7 +79,7 @@ def _payload(size: int) -> Callable[[int], bytes]:
     return lambda number: letters[number % 997 : number % 997 + size]
 
 
-def _finish(meter: Meter, stop: StopRequest, as_json: bool) -> None:
+def _finish(cluster: Cluster, meter: Meter, stop: StopRequest, as_json: bool) -> None:
     if as_json:
         print_json(meter.result())
     else:
@@ -87,7 +87,8 @@ def _finish(meter: Meter, stop: StopRequest, as_json: bool) -> None:
     if stop:
         raise click.exceptions.Exit(stop.exit_code)
     if meter.failed:
-        raise CommandError(f"{meter.failed:,} records were not delivered")
+        why = "" if meter.error is None else f": {cluster.explain(meter.error)}"
+        raise CommandError(f"{meter.failed:,} records were not delivered{why}")
 
 
 @bench.command(
@@ -133,7 +134,7 @@ def produce(
     meter.failed = meter.records - delivered
     meter.records = delivered
     meter.bytes = meter.records * record_size
-    _finish(meter, stop, as_json)
+    _finish(cluster, meter, stop, as_json)
 
 
 def _send(producer: "Producer", topic: str, meter: Meter, record_size: int, rate: float | None) -> None:
@@ -145,6 +146,8 @@ def _send(producer: "Producer", topic: str, meter: Meter, record_size: int, rate
         def note(_metadata: "RecordMetadata | None", error: Exception | None) -> None:
             if error is None:
                 meter.latencies_ms.append((time.perf_counter() - sent) * 1000)
+            elif meter.error is None:
+                meter.error = error
 
         return note
 
@@ -215,7 +218,7 @@ def consume(
             meter.bytes += sum(len(record.value or b"") + len(record.key or b"") for record in batch)
             meter.show()
     meter.end()
-    _finish(meter, stop, as_json)
+    _finish(cluster, meter, stop, as_json)
     if meter.records < records:
         raise CommandError(
             f"only {meter.records:,} of {records:,} records came; then none for {_IDLE_SECONDS:g} s "
@@ -275,7 +278,7 @@ def roundtrip(
                 raise CommandError(f"somebody else writes to partition 0 of {topic}; take a topic of your own")
             meter.show()
     meter.end()
-    _finish(meter, stop, as_json)
+    _finish(cluster, meter, stop, as_json)
 
 
 def _producer(cluster: Cluster, topic: str, settings: dict[str, str]) -> "Producer":

@@ -33,6 +33,8 @@ _CONNECT_SECONDS = 3.0
 _DEFAULT_PORT = 9092
 _PATIENCE_SECONDS = 1.0
 _RETRY_SECONDS = 0.1
+_PRODUCER = {"delivery.timeout.ms": 30_000, "request.timeout.ms": 15_000}
+"""A person waits: records that can't be delivered are told sooner than a program would want to know."""
 _SETUP_SHARE = 0.6
 """Share of the time-out that setting up a connection may take: what accepts and stays silent is then told as that."""
 
@@ -64,8 +66,9 @@ class Cluster:
         self._addresses = _addresses(servers)
         self.servers = ",".join(map(str, self._addresses))
 
-    def _config(self, settings: dict[str, object]) -> dict[str, Any]:
+    def _config(self, settings: dict[str, object], **defaults: object) -> dict[str, Any]:
         return {
+            **defaults,
             "client.id": "odradek",
             "socket.connection.setup.timeout.ms": max(1, int(self.timeout * 1000 * _SETUP_SHARE)),
             **self.properties,
@@ -109,7 +112,7 @@ class Cluster:
         from odradek.client.producer.producer import Producer
 
         self.check_reachable()
-        return self._closed_at_the_end(Producer.from_config(self._config(settings)))
+        return self._closed_at_the_end(Producer.from_config(self._config(settings, **_PRODUCER)))
 
     def consumer(self, **settings: object) -> "Consumer":
         """Return a consumer with these options under Kafka's names."""
@@ -145,16 +148,20 @@ class Cluster:
 
     def failure(self, error: "OdradekError", doing: str) -> CommandError:
         """Return the error to raise for a refusal: what was tried, the reason, and what to do."""
+        return CommandError(f"can't {doing}: {self.explain(error)}")
+
+    def explain(self, error: Exception) -> str:
+        """Return the reason and what to do."""
         from odradek.errors import ClientError, NoBrokersAvailableError, UnknownTopicOrPartitionError
 
-        text = f"can't {doing}: {reason(error)}"
+        text = reason(error)
         if isinstance(error, NoBrokersAvailableError):  # says for each server what to check
             text += f"; `odradek doctor {self.servers}` looks closer"
         elif isinstance(error, ClientError):
             text += "; check the broker's log and advertised address (`odradek doctor`), or raise --timeout"
         elif isinstance(error, UnknownTopicOrPartitionError):
             text += "; `odradek topics list` shows what there is"
-        return CommandError(text)
+        return text
 
     def topic(self, admin: "Admin", name: str, patience: float = _PATIENCE_SECONDS) -> "TopicInfo":
         """Return a topic's metadata.

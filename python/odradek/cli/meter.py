@@ -37,6 +37,8 @@ class Meter:
     records: int = 0
     bytes: int = 0
     failed: int = 0
+    error: Exception | None = None
+    """Why one of those failed, where it is known."""
     latencies_ms: list[float] = field(default_factory=list)
     """Of all records or of a sample of them."""
     _began: float = field(default_factory=time.perf_counter)

@@ -31,8 +31,6 @@ __all__ = ["produce"]
 
 _COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 _ERRORS_SHOWN = 5
-_DELIVERY_TIMEOUT_MS = 30_000
-_REQUEST_TIMEOUT_MS = 15_000
 _CREATION_PATIENCE_SECONDS = 3.0
 _IDLE_SECONDS = 0.2
 _CHUNK_BYTES = 1 << 20
@@ -71,6 +69,7 @@ class Tally:
     """
 
     topic: str
+    cluster: Cluster
     sent: int = 0
     sent_bytes: int = 0
     refused: int = 0
@@ -81,7 +80,7 @@ class Tally:
         """Count a record that the cluster did not take; the producer's delivery callback."""
         if error is not None:
             self.undelivered += 1
-            self._tell(f"record not delivered: {reason(error)}")
+            self._tell(f"record not delivered: {self.cluster.explain(error)}")
 
     def refuse(self, why: str) -> None:
         """Count a line that can't be sent, and show why unless there have been many."""
@@ -276,8 +275,6 @@ def produce(
         **{
             "acks": acks,
             "compression.type": compression,
-            "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
-            "request.timeout.ms": _REQUEST_TIMEOUT_MS,
             **client,
         }
     )
@@ -288,7 +285,7 @@ def produce(
     fixed: dict[str, Any] = {"headers": [(name, text.encode()) for name, text in headers]} if headers else {}
     if partition is not None:
         fixed["partition"] = partition
-    tally = Tally(topic)
+    tally = Tally(topic, cluster)
     with ExitStack() as stack:
         source = stack.enter_context(path.open("rb")).fileno() if path else sys.stdin.fileno()
         stop = stack.enter_context(stop_on_signals())
