@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.versus.clients.measure import Stretch, cpu_seconds
+from benches.versus.clients.measure import FIRST_S, Stretch, cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 LINGER_MS = 5
 BATCH_BYTES = 1_000_000
 POLL_RECORDS = 1000
-FIRST_S = 15
 FLUSH_S = 30
 
 
@@ -48,38 +47,6 @@ class Job:
         """Go on until time is up; the producer's loop."""
         while time.perf_counter() < stretch.since + self.seconds:
             yield
-
-
-class Pace:
-    """Counts what a consumer takes, from its first records on; says when to stop: time is up, or nothing more comes."""
-
-    def __init__(self, seconds: float) -> None:
-        self.stretch = Stretch()
-        self._started = False
-        self._seconds = seconds
-        self._give_up = time.perf_counter() + FIRST_S
-
-    def took(self, records: int) -> bool:
-        """Count; whether to go on."""
-        now = time.perf_counter()
-        if not self._started:
-            if records:
-                self._started = True
-                self.stretch.restart()
-            return now < self._give_up
-        if records:
-            self.stretch.count(records)
-        return bool(records) and now - self.stretch.since < self._seconds
-
-    def end(self, size: int) -> None:
-        """Print the line.
-
-        Raises:
-            SystemExit: nothing was consumed.
-        """
-        if not self.stretch.records:
-            raise SystemExit("nothing was consumed")
-        self.stretch.print(size)
 
 
 class Sizes:

@@ -5,10 +5,11 @@ Each call makes its own client, as a user's program would, with the library's de
 
 from __future__ import annotations
 
+import abc
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import aiokafka
 import confluent_kafka
@@ -30,10 +31,63 @@ class Sent:
     offset: int
 
 
-class Driver(Protocol):
+@dataclass(frozen=True)
+class Sending:
+    """What `Driver.produce` was asked for."""
+
+    bootstrap: str
+    topic: str
+    entries: Sequence[Entry]
+    codec: str
+    acks: str
+    partition: int | None
+
+    @property
+    def number_of_acks(self) -> str | int:
+        """As the libraries want it that count."""
+        return self.acks if self.acks == "all" else int(self.acks)
+
+    @property
+    def codec_or_none(self) -> str | None:
+        """As the libraries want it whose "none" is None."""
+        return None if self.codec == "none" else self.codec
+
+    def fields(self, entry: Entry) -> dict[str, Any]:
+        """Return the arguments of `send`, on which all but librdkafka agree."""
+        return {
+            "value": entry.value,
+            "key": entry.key,
+            "headers": list(entry.headers),
+            "timestamp_ms": entry.timestamp,
+            "partition": self.partition,
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What `Driver.consume` was asked for."""
+
+    bootstrap: str
+    topic: str
+    count: int
+    group: str | None
+    commit: bool
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the consumer's options, on which all but librdkafka agree."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "group_id": self.group,
+            "auto_offset_reset": "earliest",
+            "enable_auto_commit": False,
+        }
+
+
+class Driver(abc.ABC):
     """Produce and read back with one library."""
 
-    name: str
+    name: ClassVar[str]
 
     def produce(
         self,
@@ -46,6 +100,7 @@ class Driver(Protocol):
         partition: int | None = None,
     ) -> list[Sent]:
         """Send the records in order and return where each went; offsets are -1 with acks=0."""
+        return self._send(Sending(bootstrap, topic, entries, codec, acks, partition))
 
     def consume(
         self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
@@ -54,31 +109,83 @@ class Driver(Protocol):
 
         With `commit` the group commits what was returned, no more.
         """
+        return self._read(Reading(bootstrap, topic, count, group, commit))
 
+    @abc.abstractmethod
     def consume_since(self, bootstrap: str, topic: str, timestamp: int, count: int) -> list[Entry]:
         """Look up the offset of a time in partition 0, seek to it and return `count` records from there."""
 
+    @abc.abstractmethod
+    def _send(self, asked: Sending) -> list[Sent]: ...
 
-class Confluent:
+    @abc.abstractmethod
+    def _read(self, asked: Reading) -> list[Entry]: ...
+
+
+class AsyncDriver(Driver):
+    """A library on asyncio: a loop for each call."""
+
+    def consume_since(self, bootstrap: str, topic: str, timestamp: int, count: int) -> list[Entry]:
+        return asyncio.run(self._since(bootstrap, odradek.TopicPartition(topic, 0), timestamp, count))
+
+    def _send(self, asked: Sending) -> list[Sent]:
+        return asyncio.run(self._send_on_a_loop(asked))
+
+    def _read(self, asked: Reading) -> list[Entry]:
+        return asyncio.run(self._read_on_a_loop(asked))
+
+    @abc.abstractmethod
+    async def _send_on_a_loop(self, asked: Sending) -> list[Sent]: ...
+
+    @abc.abstractmethod
+    async def _read_on_a_loop(self, asked: Reading) -> list[Entry]: ...
+
+    @abc.abstractmethod
+    async def _since(
+        self, bootstrap: str, partition: odradek.TopicPartition, timestamp: int, count: int
+    ) -> list[Entry]: ...
+
+
+def take(poll: Callable[[int], Sequence[Entry]], count: int) -> list[Entry]:
+    """Poll, for at most as many as are missing, until there are so many."""
+    found: list[Entry] = []
+    while len(found) < count:
+        more = poll(count - len(found))
+        assert more, f"{len(found)} of {count} records within {SECONDS} s"
+        found += more
+    return found
+
+
+async def take_on_a_loop(poll: Callable[[int], Awaitable[Sequence[Entry]]], count: int) -> list[Entry]:
+    """Do what `take` does with a poll that is awaited."""
+    found: list[Entry] = []
+    while len(found) < count:
+        more = await poll(count - len(found))
+        assert more, f"{len(found)} of {count} records within {SECONDS} s"
+        found += more
+    return found
+
+
+def flat(polled: dict[Any, Sequence[Any]]) -> list[Entry]:
+    """Return as entries what kafka-python and aiokafka poll: records by partition."""
+    return [
+        Entry(one.value, one.key, one.timestamp, tuple(tuple(pair) for pair in one.headers), one.offset)
+        for records in polled.values()
+        for one in records
+    ]
+
+
+class Confluent(Driver):
     """confluent-kafka, on librdkafka."""
 
     name = "confluent"
 
-    def produce(
-        self,
-        bootstrap: str,
-        topic: str,
-        entries: Sequence[Entry],
-        *,
-        codec: str = "none",
-        acks: str = "all",
-        partition: int | None = None,
-    ) -> list[Sent]:
+    def _send(self, asked: Sending) -> list[Sent]:
         config: dict[str, Any] = {
-            "bootstrap.servers": bootstrap,
-            "acks": acks,
-            "compression.type": codec,
-            "enable.idempotence": acks == "all",
+            "bootstrap.servers": asked.bootstrap,
+            "acks": asked.acks,
+            "compression.type": asked.codec,
+            "enable.idempotence": asked.acks == "all",
             "linger.ms": 5,
         }
         producer = confluent_kafka.Producer(config)
@@ -88,38 +195,36 @@ class Confluent:
             assert error is None, error
             sent[index] = Sent(message.partition(), message.offset() if message.offset() is not None else -1)
 
-        for index, entry in enumerate(entries):
+        for index, entry in enumerate(asked.entries):
             producer.produce(
-                topic,
+                asked.topic,
                 value=entry.value,
                 key=entry.key,
                 headers=list(entry.headers),
                 timestamp=entry.timestamp,
-                partition=-1 if partition is None else partition,
+                partition=-1 if asked.partition is None else asked.partition,
                 on_delivery=lambda error, message, index=index: delivered(index, error, message),
             )
         assert producer.flush(SECONDS) == 0
-        return [sent[index] for index in range(len(entries))]
+        return [sent[index] for index in range(len(asked.entries))]
 
-    def consume(
-        self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
-    ) -> list[Entry]:
+    def _read(self, asked: Reading) -> list[Entry]:
         config = {
-            "bootstrap.servers": bootstrap,
-            "group.id": group or "none",
+            "bootstrap.servers": asked.bootstrap,
+            "group.id": asked.group or "none",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "check.crcs": True,
         }
         consumer = confluent_kafka.Consumer(config)
         try:
-            if group:
-                consumer.subscribe([topic])
+            if asked.group:
+                consumer.subscribe([asked.topic])
             else:
-                partitions = consumer.list_topics(topic, SECONDS).topics[topic].partitions
-                consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in partitions])
-            found = self._take(consumer, count)
-            if commit:
+                partitions = consumer.list_topics(asked.topic, SECONDS).topics[asked.topic].partitions
+                consumer.assign([confluent_kafka.TopicPartition(asked.topic, number, 0) for number in partitions])
+            found = take(self._poll(consumer), asked.count)
+            if asked.commit:
                 consumer.commit(asynchronous=False)
             return found
         finally:
@@ -130,19 +235,14 @@ class Confluent:
         try:
             asked = [confluent_kafka.TopicPartition(topic, 0, timestamp)]
             consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
-            self._take(consumer, 1)  # librdkafka can seek only in what it fetches already
+            take(self._poll(consumer), 1)  # librdkafka can seek only in what it fetches already
             consumer.seek(consumer.offsets_for_times(asked, SECONDS)[0])
-            return self._take(consumer, count)
+            return take(self._poll(consumer), count)
         finally:
             consumer.close()
 
-    def _take(self, consumer: confluent_kafka.Consumer, count: int) -> list[Entry]:
-        found: list[Entry] = []
-        while len(found) < count:
-            messages = consumer.consume(count - len(found), SECONDS)
-            assert messages, f"{len(found)} of {count} records within {SECONDS} s"
-            found += [self._entry(message) for message in messages]
-        return found
+    def _poll(self, consumer: confluent_kafka.Consumer) -> Callable[[int], list[Entry]]:
+        return lambda count: [self._entry(message) for message in consumer.consume(count, SECONDS)]
 
     @staticmethod
     def _entry(message: Any) -> Entry:
@@ -151,56 +251,33 @@ class Confluent:
         return Entry(message.value(), message.key(), message.timestamp()[1], headers, message.offset())
 
 
-class KafkaPython:
+class KafkaPython(Driver):
     """kafka-python, pure Python."""
 
     name = "kafka-python"
 
-    def produce(
-        self,
-        bootstrap: str,
-        topic: str,
-        entries: Sequence[Entry],
-        *,
-        codec: str = "none",
-        acks: str = "all",
-        partition: int | None = None,
-    ) -> list[Sent]:
+    def _send(self, asked: Sending) -> list[Sent]:
         options: dict[str, Any] = {
-            "acks": acks if acks == "all" else int(acks),
-            "compression_type": None if codec == "none" else codec,
+            "acks": asked.number_of_acks,
+            "compression_type": asked.codec_or_none,
             "linger_ms": 5,
         }
-        if acks != "all":
+        if asked.acks != "all":
             options["enable_idempotence"] = False
-        producer = kafka.KafkaProducer(bootstrap_servers=bootstrap, **options)
+        producer = kafka.KafkaProducer(bootstrap_servers=asked.bootstrap, **options)
         try:
-            futures = [
-                producer.send(
-                    topic,
-                    value=entry.value,
-                    key=entry.key,
-                    headers=list(entry.headers),
-                    timestamp_ms=entry.timestamp,
-                    partition=partition,
-                )
-                for entry in entries
-            ]
+            futures = [producer.send(asked.topic, **asked.fields(entry)) for entry in asked.entries]
             producer.flush(SECONDS)
             rows = [future.get(SECONDS) for future in futures]
             return [Sent(row.partition, row.offset) for row in rows]
         finally:
             producer.close(timeout=SECONDS)
 
-    def consume(
-        self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
-    ) -> list[Entry]:
-        consumer = kafka.KafkaConsumer(
-            topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
-        )
+    def _read(self, asked: Reading) -> list[Entry]:
+        consumer = kafka.KafkaConsumer(asked.topic, **asked.options)
         try:
-            found = self._take(consumer, count)
-            if commit:
+            found = take(self._poll(consumer), asked.count)
+            if asked.commit:
                 consumer.commit()
             return found
         finally:
@@ -212,161 +289,77 @@ class KafkaPython:
             partition = kafka.TopicPartition(topic, 0)
             consumer.assign([partition])
             consumer.seek(partition, consumer.offsets_for_times({partition: timestamp})[partition].offset)
-            return self._take(consumer, count)
+            return take(self._poll(consumer), count)
         finally:
             consumer.close()
 
-    def _take(self, consumer: kafka.KafkaConsumer, count: int) -> list[Entry]:
-        found: list[Entry] = []
-        while len(found) < count:
-            polled = consumer.poll(timeout_ms=int(SECONDS * 1000), max_records=count - len(found))
-            assert polled, f"{len(found)} of {count} records within {SECONDS} s"
-            found += [self._entry(record) for records in polled.values() for record in records]
-        return found
-
     @staticmethod
-    def _entry(record: Any) -> Entry:
-        return Entry(
-            record.value, record.key, record.timestamp, tuple(tuple(pair) for pair in record.headers), record.offset
-        )
+    def _poll(consumer: kafka.KafkaConsumer) -> Callable[[int], list[Entry]]:
+        return lambda count: flat(consumer.poll(timeout_ms=int(SECONDS * 1000), max_records=count))
 
 
-class Aiokafka:
+class Aiokafka(AsyncDriver):
     """aiokafka, on asyncio."""
 
     name = "aiokafka"
 
-    def produce(
-        self,
-        bootstrap: str,
-        topic: str,
-        entries: Sequence[Entry],
-        *,
-        codec: str = "none",
-        acks: str = "all",
-        partition: int | None = None,
-    ) -> list[Sent]:
-        async def send() -> list[Sent]:
-            producer = aiokafka.AIOKafkaProducer(
-                bootstrap_servers=bootstrap,
-                acks=acks if acks == "all" else int(acks),
-                compression_type=None if codec == "none" else codec,
-                enable_idempotence=acks == "all",
-                linger_ms=5,
-            )
-            await producer.start()
-            try:
-                futures = [
-                    await producer.send(
-                        topic,
-                        value=entry.value,
-                        key=entry.key,
-                        headers=list(entry.headers),
-                        timestamp_ms=entry.timestamp,
-                        partition=partition,
-                    )
-                    for entry in entries
-                ]
-                rows = await asyncio.wait_for(asyncio.gather(*futures), SECONDS)
-                return [Sent(row.partition, row.offset) for row in rows] if acks != "0" else []
-            finally:
-                await producer.stop()
+    async def _send_on_a_loop(self, asked: Sending) -> list[Sent]:
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=asked.bootstrap,
+            acks=asked.number_of_acks,
+            compression_type=asked.codec_or_none,
+            enable_idempotence=asked.acks == "all",
+            linger_ms=5,
+        )
+        async with producer:
+            futures = [await producer.send(asked.topic, **asked.fields(entry)) for entry in asked.entries]
+            rows = await asyncio.wait_for(asyncio.gather(*futures), SECONDS)
+            return [Sent(row.partition, row.offset) for row in rows] if asked.acks != "0" else []
 
-        return asyncio.run(send())
+    async def _read_on_a_loop(self, asked: Reading) -> list[Entry]:
+        async with aiokafka.AIOKafkaConsumer(asked.topic, **asked.options) as consumer:
+            found = await take_on_a_loop(self._poll(consumer), asked.count)
+            if asked.commit:
+                await consumer.commit()
+            return found
 
-    def consume(
-        self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
+    async def _since(
+        self, bootstrap: str, partition: odradek.TopicPartition, timestamp: int, count: int
     ) -> list[Entry]:
-        async def read() -> list[Entry]:
-            consumer = aiokafka.AIOKafkaConsumer(
-                topic,
-                bootstrap_servers=bootstrap,
-                group_id=group,
-                auto_offset_reset="earliest",
-                enable_auto_commit=False,
-            )
-            await consumer.start()
-            try:
-                found = await self._take(consumer, count)
-                if commit:
-                    await consumer.commit()
-                return found
-            finally:
-                await consumer.stop()
-
-        return asyncio.run(read())
-
-    def consume_since(self, bootstrap: str, topic: str, timestamp: int, count: int) -> list[Entry]:
-        async def read() -> list[Entry]:
-            consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap)
-            await consumer.start()
-            try:
-                partition = aiokafka.TopicPartition(topic, 0)
-                consumer.assign([partition])
-                consumer.seek(partition, (await consumer.offsets_for_times({partition: timestamp}))[partition].offset)
-                return await self._take(consumer, count)
-            finally:
-                await consumer.stop()
-
-        return asyncio.run(read())
-
-    async def _take(self, consumer: aiokafka.AIOKafkaConsumer, count: int) -> list[Entry]:
-        found: list[Entry] = []
-        while len(found) < count:
-            polled = await consumer.getmany(timeout_ms=int(SECONDS * 1000), max_records=count - len(found))
-            assert polled, f"{len(found)} of {count} records within {SECONDS} s"
-            found += [self._entry(record) for records in polled.values() for record in records]
-        return found
+        theirs = aiokafka.TopicPartition(partition.topic, partition.partition)
+        async with aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+            consumer.assign([theirs])
+            consumer.seek(theirs, (await consumer.offsets_for_times({theirs: timestamp}))[theirs].offset)
+            return await take_on_a_loop(self._poll(consumer), count)
 
     @staticmethod
-    def _entry(record: Any) -> Entry:
-        return Entry(
-            record.value, record.key, record.timestamp, tuple(tuple(pair) for pair in record.headers), record.offset
-        )
+    def _poll(consumer: aiokafka.AIOKafkaConsumer) -> Callable[[int], Awaitable[list[Entry]]]:
+        async def poll(count: int) -> list[Entry]:
+            return flat(await consumer.getmany(timeout_ms=int(SECONDS * 1000), max_records=count))
+
+        return poll
 
 
-class Odradek:
+class Odradek(Driver):
     """Our own client, for threads."""
 
     name = "odradek"
 
-    def produce(
-        self,
-        bootstrap: str,
-        topic: str,
-        entries: Sequence[Entry],
-        *,
-        codec: str = "none",
-        acks: str = "all",
-        partition: int | None = None,
-    ) -> list[Sent]:
-        with odradek.Producer(bootstrap, acks=acks, compression_type=codec) as producer:
-            futures = [
-                producer.send(
-                    topic,
-                    entry.value,
-                    entry.key,
-                    headers=entry.headers,
-                    timestamp_ms=entry.timestamp,
-                    partition=partition,
-                )
-                for entry in entries
-            ]
+    def _send(self, asked: Sending) -> list[Sent]:
+        with odradek.Producer(asked.bootstrap, acks=asked.acks, compression_type=asked.codec) as producer:
+            futures = [producer.send(asked.topic, **asked.fields(entry)) for entry in asked.entries]
             rows = [future.result(SECONDS) for future in futures]
         return [Sent(row.partition, row.offset) for row in rows]
 
-    def consume(
-        self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
-    ) -> list[Entry]:
-        with odradek.Consumer(
-            bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
-        ) as consumer:
-            if group:
-                consumer.subscribe(topic)
+    def _read(self, asked: Reading) -> list[Entry]:
+        with odradek.Consumer(**asked.options) as consumer:
+            if asked.group:
+                consumer.subscribe(asked.topic)
             else:
-                consumer.assign(odradek.TopicPartition(topic, number) for number in consumer.partitions_for(topic))
-            found = self._take(consumer, count)
-            if commit:
+                numbers = consumer.partitions_for(asked.topic)
+                consumer.assign(odradek.TopicPartition(asked.topic, number) for number in numbers)
+            found = take(self._poll(consumer), asked.count)
+            if asked.commit:
                 consumer.commit()
             return found
 
@@ -377,90 +370,52 @@ class Odradek:
             found = consumer.offsets_for_times({partition: timestamp})[partition]
             assert found is not None
             consumer.seek(partition, found.offset)
-            return self._take(consumer, count)
+            return take(self._poll(consumer), count)
 
     @staticmethod
-    def _take(consumer: odradek.Consumer, count: int) -> list[Entry]:
-        found: list[Entry] = []
-        while len(found) < count:
-            records = consumer.poll(SECONDS, count - len(found))
-            assert records, f"{len(found)} of {count} records within {SECONDS} s"
-            found += map(our_entry, records)
-        return found
+    def _poll(consumer: odradek.Consumer) -> Callable[[int], list[Entry]]:
+        return lambda count: [our_entry(record) for record in consumer.poll(SECONDS, count)]
 
 
-class OdradekAio:
+class OdradekAio(AsyncDriver):
     """Our own client, on asyncio."""
 
     name = "odradek.aio"
 
-    def produce(
-        self,
-        bootstrap: str,
-        topic: str,
-        entries: Sequence[Entry],
-        *,
-        codec: str = "none",
-        acks: str = "all",
-        partition: int | None = None,
-    ) -> list[Sent]:
-        async def send() -> list[Sent]:
-            async with aio.Producer(bootstrap, acks=acks, compression_type=codec) as producer:
-                futures = [
-                    await producer.send(
-                        topic,
-                        entry.value,
-                        entry.key,
-                        headers=entry.headers,
-                        timestamp_ms=entry.timestamp,
-                        partition=partition,
-                    )
-                    for entry in entries
-                ]
-                rows = await asyncio.wait_for(asyncio.gather(*futures), SECONDS)
-            return [Sent(row.partition, row.offset) for row in rows]
+    async def _send_on_a_loop(self, asked: Sending) -> list[Sent]:
+        async with aio.Producer(asked.bootstrap, acks=asked.acks, compression_type=asked.codec) as producer:
+            futures = [await producer.send(asked.topic, **asked.fields(entry)) for entry in asked.entries]
+            rows = await asyncio.wait_for(asyncio.gather(*futures), SECONDS)
+        return [Sent(row.partition, row.offset) for row in rows]
 
-        return asyncio.run(send())
+    async def _read_on_a_loop(self, asked: Reading) -> list[Entry]:
+        async with aio.Consumer(**asked.options) as consumer:
+            if asked.group:
+                await consumer.subscribe(asked.topic)
+            else:
+                numbers = await consumer.partitions_for(asked.topic)
+                await consumer.assign(odradek.TopicPartition(asked.topic, number) for number in numbers)
+            found = await take_on_a_loop(self._poll(consumer), asked.count)
+            if asked.commit:
+                await consumer.commit()
+            return found
 
-    def consume(
-        self, bootstrap: str, topic: str, count: int, *, group: str | None = None, commit: bool = False
+    async def _since(
+        self, bootstrap: str, partition: odradek.TopicPartition, timestamp: int, count: int
     ) -> list[Entry]:
-        async def read() -> list[Entry]:
-            async with aio.Consumer(
-                bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
-            ) as consumer:
-                if group:
-                    await consumer.subscribe(topic)
-                else:
-                    numbers = await consumer.partitions_for(topic)
-                    await consumer.assign(odradek.TopicPartition(topic, number) for number in numbers)
-                found = await self._take(consumer, count)
-                if commit:
-                    await consumer.commit()
-                return found
-
-        return asyncio.run(read())
-
-    def consume_since(self, bootstrap: str, topic: str, timestamp: int, count: int) -> list[Entry]:
-        async def read() -> list[Entry]:
-            partition = odradek.TopicPartition(topic, 0)
-            async with aio.Consumer(bootstrap) as consumer:
-                await consumer.assign([partition])
-                found = (await consumer.offsets_for_times({partition: timestamp}))[partition]
-                assert found is not None
-                consumer.seek(partition, found.offset)
-                return await self._take(consumer, count)
-
-        return asyncio.run(read())
+        async with aio.Consumer(bootstrap) as consumer:
+            await consumer.assign([partition])
+            found = (await consumer.offsets_for_times({partition: timestamp}))[partition]
+            assert found is not None
+            consumer.seek(partition, found.offset)
+            return await take_on_a_loop(self._poll(consumer), count)
 
     @staticmethod
-    async def _take(consumer: aio.Consumer, count: int) -> list[Entry]:
-        found: list[Entry] = []
-        while len(found) < count:
-            records = await consumer.poll(SECONDS, count - len(found))
-            assert records, f"{len(found)} of {count} records within {SECONDS} s"
-            found += map(our_entry, records)
-        return found
+    def _poll(consumer: aio.Consumer) -> Callable[[int], Awaitable[list[Entry]]]:
+        async def poll(count: int) -> list[Entry]:
+            return [our_entry(record) for record in await consumer.poll(SECONDS, count)]
+
+        return poll
 
 
 def our_entry(record: Any) -> Entry:

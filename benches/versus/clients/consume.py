@@ -7,36 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 
-from benches.versus.clients.measure import Stretch
-
-FIRST_S = 15
+from benches.versus.clients.measure import Pace
 
 
-class Pace:
-    """Says when to stop: time is up, or nothing more comes."""
-
-    def __init__(self, seconds: float) -> None:
-        self.stretch = Stretch()
-        self._started = False
-        self._seconds = seconds
-        self._give_up = time.perf_counter() + FIRST_S
-
-    def took(self, records: int) -> bool:
-        """Count; whether to go on."""
-        now = time.perf_counter()
-        if not self._started:
-            if records:
-                self._started = True
-                self.stretch.restart()
-            return now < self._give_up
-        if records:
-            self.stretch.count(records)
-        return bool(records) and now - self.stretch.since < self._seconds
-
-
-def confluent_kafka(address: str, topic: str, seconds: float) -> Stretch:
+def confluent_kafka(address: str, topic: str, seconds: float) -> Pace:
     """Read with librdkafka; its local queue is large enough not to fill, which would pause it for a second."""
     from confluent_kafka import Consumer, TopicPartition
 
@@ -57,10 +32,10 @@ def confluent_kafka(address: str, topic: str, seconds: float) -> Stretch:
     while pace.took(len(consumer.consume(1000, 0.5))):
         pass
     consumer.close()
-    return pace.stretch
+    return pace
 
 
-def kafka_python(address: str, topic: str, seconds: float) -> Stretch:
+def kafka_python(address: str, topic: str, seconds: float) -> Pace:
     """Read with kafka-python."""
     from kafka import KafkaConsumer, TopicPartition
 
@@ -71,13 +46,13 @@ def kafka_python(address: str, topic: str, seconds: float) -> Stretch:
     while pace.took(sum(map(len, consumer.poll(timeout_ms=500).values()))):
         pass
     consumer.close()
-    return pace.stretch
+    return pace
 
 
-def aiokafka(address: str, topic: str, seconds: float) -> Stretch:
+def aiokafka(address: str, topic: str, seconds: float) -> Pace:
     """Read with aiokafka."""
 
-    async def run() -> Stretch:
+    async def run() -> Pace:
         from aiokafka import AIOKafkaConsumer
 
         consumer = AIOKafkaConsumer(
@@ -88,7 +63,7 @@ def aiokafka(address: str, topic: str, seconds: float) -> Stretch:
         while pace.took(sum(map(len, (await consumer.getmany(timeout_ms=500, max_records=1000)).values()))):
             pass
         await consumer.stop()
-        return pace.stretch
+        return pace
 
     return asyncio.run(run())
 
@@ -97,7 +72,4 @@ LIBRARIES = {"confluent-kafka": confluent_kafka, "kafka-python": kafka_python, "
 
 if __name__ == "__main__":
     _, address, topic, library, size, seconds = sys.argv
-    stretch = LIBRARIES[library](address, topic, float(seconds))
-    if not stretch.records:
-        raise SystemExit("nothing was consumed")
-    stretch.print(int(size))
+    LIBRARIES[library](address, topic, float(seconds)).end(int(size))

@@ -8,6 +8,9 @@ import resource
 import time
 from typing import Any
 
+FIRST_S = 15
+"""How long a consumer may wait for its first records."""
+
 
 def cpu_seconds() -> float:
     """CPU time of this process, user and system."""
@@ -51,3 +54,35 @@ class Stretch:
             **more,
         }
         print(json.dumps(line), flush=True)
+
+
+class Pace:
+    """Counts what a consumer takes, from its first records on; says when to stop: time is up, or nothing more comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self.stretch = Stretch()
+        self._started = False
+        self._seconds = seconds
+        self._give_up = time.perf_counter() + FIRST_S
+
+    def took(self, records: int) -> bool:
+        """Count; whether to go on."""
+        now = time.perf_counter()
+        if not self._started:
+            if records:
+                self._started = True
+                self.stretch.restart()
+            return now < self._give_up
+        if records:
+            self.stretch.count(records)
+        return bool(records) and now - self.stretch.since < self._seconds
+
+    def end(self, size: int) -> None:
+        """Print the line.
+
+        Raises:
+            SystemExit: nothing was consumed.
+        """
+        if not self.stretch.records:
+            raise SystemExit("nothing was consumed")
+        self.stretch.print(size)

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from benches.versus.clients.measure import Stretch
-from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Pace, Sizes
+from benches.versus.clients.measure import Pace, Stretch
+from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Sizes
 
 if TYPE_CHECKING:
     from benches.versus_clients.job import Job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benches.versus.clients.measure import Stretch
-from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Hold, Latencies, Pace, Sizes
+from benches.versus.clients.measure import Pace, Stretch
+from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Hold, Latencies, Sizes
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 if TYPE_CHECKING:

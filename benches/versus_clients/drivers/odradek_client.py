@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from benches.versus.clients.measure import Stretch
-from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Hold, Latencies, Pace, Sizes
+from benches.versus.clients.measure import Pace, Stretch
+from benches.versus_clients.job import FLUSH_S, LINGER_MS, POLL_RECORDS, Hold, Latencies, Sizes
 
 import odradek
 from odradek import aio
