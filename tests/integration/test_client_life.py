@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from support.broker import BrokerProcess, free_port
+from support.impostors import NO_BROKERS, peer
 
 import odradek
 import odradek.aio
@@ -24,37 +23,6 @@ from odradek.protocol.api_keys import ApiKey
 pytestmark = pytest.mark.brokers("odradek", "kafka")
 
 QUICK = {"retry.backoff.ms": "1", "reconnect.backoff.ms": "1", "reconnect.backoff.max.ms": "50"}
-
-
-@contextmanager
-def peer(answer: bytes | None) -> Iterator[tuple[str, threading.Event]]:
-    """A listener that answers each connection's first bytes once, or, with None, never; and an event: somebody came."""
-    came = threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-    kept: list[socket.socket] = []
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.recv(1000)
-            kept.append(connection)
-            if answer is not None:
-                connection.sendall(answer)
-            came.set()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}", came
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in kept:
-            connection.close()
-        thread.join()
 
 
 def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,14 +50,7 @@ def test_a_bootstrap_server_that_is_away_does_no_harm(bootstrap: str) -> None:
         assert admin.describe_cluster().brokers
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"),
-        (b"\x15\x03\x03\x00\x02\x02\x46", "TLS"),
-        (b"\0\0\0\x08garbage!", "no Kafka response"),
-    ],
-)
+@pytest.mark.parametrize(("answer", "said"), NO_BROKERS)
 def test_what_is_no_broker_is_said_without_waiting(answer: bytes, said: str) -> None:
     with peer(answer) as (address, _), odradek.Admin(address) as admin:
         with pytest.raises(NoBrokersAvailableError, match=said) as caught:

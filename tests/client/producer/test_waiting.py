@@ -135,6 +135,7 @@ def test_records_nobody_takes_fail_at_their_time(own_broker):
         error = producer.send("t", b"x").exception(20)
         assert isinstance(error, errors.TimeoutError)
         assert "delivery_timeout_ms" in str(error)
+        assert broker.bootstrap in str(error)
 
 
 def test_nobody_there_is_an_error_that_names_the_address():

@@ -61,6 +61,8 @@ pub(super) struct Sender {
     pub(super) identity: Option<Identity>,
     identity_asked: bool,
     identity_rests_until: Option<Instant>,
+    /// Why the last attempt to get one failed.
+    identity_error: Option<ClientError>,
     pub(super) identity_attempts: u32,
     events: mpsc::UnboundedSender<Event>,
     next_sweep: Instant,
@@ -111,6 +113,7 @@ impl Sender {
             identity: None,
             identity_asked: false,
             identity_rests_until: None,
+            identity_error: None,
             identity_attempts: 0,
             events,
             next_sweep: Instant::now(),
@@ -421,7 +424,10 @@ impl Sender {
                 }
                 Some(_) => "; the partition has no leader".to_owned(),
             },
-            (None, false) => String::new(),
+            (None, false) => match &self.identity_error {
+                Some(error) => format!("; no producer id could be had: {error}"),
+                None => String::new(),
+            },
         };
         let what = format!("delivery of {} records to {} (delivery_timeout_ms){why}", batch.count(), self.place(id));
         let after = self.shared.settings.delivery_timeout.as_millis();
@@ -462,10 +468,12 @@ impl Sender {
             Ok(identity) => {
                 self.identity = Some(identity);
                 self.identity_attempts = 0;
+                self.identity_error = None;
             }
             Err(error) if error.retriable() => {
                 self.identity_attempts += 1;
                 self.identity_rests_until = Some(now + self.shared.backoff(self.identity_attempts));
+                self.identity_error = Some(error);
             }
             Err(error) => {
                 self.identity_rests_until = Some(now + self.shared.settings.retry_backoff_max);
