@@ -448,7 +448,7 @@ class Dispatcher:
     """The completions of one producer, for the thread that makes its calls."""
 
     def dispatch(self) -> bool:
-        """Make the calls that are due; False once the producer is closed and nothing is left."""
+        """Make the calls that are due; False once the producer is closed and the last one is made."""
 
 @final
 class ArrowRows:
@@ -541,8 +541,11 @@ class NativeProducer:
     def flush(self, timeout: float | None = None) -> None:
         """Send everything now and wait until each record sent before is delivered or has failed.
 
+        `on_delivery` and done callbacks of those records have returned by then, as with Kafka's own client. Called from one
+        of them, it waits for the records only.
+
         Raises:
-            TimeoutError: after `timeout` seconds; says how many records are left. They stay under way.
+            TimeoutError: after `timeout` seconds; says how many records are left, or that callbacks are. They stay under way.
         Blocks without the GIL; Ctrl-C works.
         """
     def partitions_for(self, topic: str, timeout: float | None = None) -> list[int]:
@@ -553,24 +556,28 @@ class NativeProducer:
         self,
         topic: str,
         value: Any,
-        key: Any = None,
-        *,
-        partition: int | None = None,
-        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
-        timestamp_ms: int | None = None,
-        on_delivery: Callable[[RecordMetadata | None, Exception | None], object] | None = None,
+        key: Any,
+        rest: tuple[
+            int | None,
+            Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
+            int | None,
+            Callable[[RecordMetadata | None, Exception | None], object] | None,
+        ],
     ) -> AsyncDeliveryFuture | int:
-        """Send without waiting.
+        """Send without waiting. `rest`: partition, headers, timestamp_ms and on_delivery, as `send` takes them.
 
         An int says what is missing: above 0 room for so many bytes, else the topic with at least minus so many partitions.
         """
+    @staticmethod
+    def _listed(values: Iterable[Any]) -> tuple[Any, ...]:
+        """Return a tuple of them; refuses one str or bytes."""
     def _start_many(self, timestamp_ms: int | None = None) -> ManyFuture: ...
     def _send_some(
         self,
         many: ManyFuture,
         topic: str,
-        values: list[Any],
-        keys: list[Any] | None,
+        values: tuple[Any, ...],
+        keys: tuple[Any, ...] | None,
         start: int,
         partition: int | None,
         headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,

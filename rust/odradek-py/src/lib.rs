@@ -12,6 +12,7 @@ mod faults;
 mod index;
 mod producer;
 mod producer_arrow;
+mod producer_calls;
 mod producer_future;
 mod producer_many;
 mod producer_record;

@@ -7,21 +7,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use odradek_core::client::ClientError;
-use odradek_core::client::producer::accumulator::{NewRecord, Placed, Topic};
+use odradek_core::client::producer::accumulator::{NewRecord, Placed};
 use odradek_core::client::producer::delivery::{Completion, Watcher};
 use odradek_core::client::producer::pool::{Buffer, Room};
+use odradek_core::client::producer::topics::Topic;
 use odradek_core::client::producer::{Producer, Sent};
+use odradek_core::record::reader::Header;
 use parking_lot::{Condvar, Mutex};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::producer_arrow::ArrowRows;
+use crate::producer_calls::{Call, Dispatcher, dispatch, hang, start_dispatcher, wait_for_calls};
 use crate::producer_future::{
-    AsyncDeliveryFuture, Call, DeliveryFuture, ManyFuture, Slot, block, deadline, dispatch, from_client, hang,
-    start_dispatcher, timed_out,
+    AsyncDeliveryFuture, DeliveryFuture, ManyFuture, Slot, block, deadline, from_client, timed_out,
 };
-use crate::producer_many::{listed, partly};
+use crate::producer_many::{Common, listed, partly};
 use crate::producer_record::{Convert, HeaderList, payload};
 
 /// What is set once by `_open`.
@@ -48,7 +50,7 @@ pub struct Arguments<'a, 'py> {
     /// Partition, if the caller chose it.
     pub partition: Option<i32>,
     /// Headers, if any.
-    pub headers: Option<&'a Bound<'py, PyAny>>,
+    pub headers: &'a [Header<'a>],
     /// Timestamp, if not now.
     pub timestamp_ms: Option<i64>,
 }
@@ -63,11 +65,15 @@ pub enum Tried {
     NeedsTopic(usize),
 }
 
+/// `partition`, `headers`, `timestamp_ms` and `on_delivery` of a `_try_send`.
+type Rest<'py> = (Option<i32>, Option<Bound<'py, PyAny>>, Option<i64>, Option<Bound<'py, PyAny>>);
+
 /// Where the I/O thread puts a topic that a thread waits for.
 type Found = (Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar);
 
 fn now_ms() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() as i64 * 1_000 + i64::from(since.subsec_millis())
 }
 
 impl NativeProducer {
@@ -79,12 +85,11 @@ impl NativeProducer {
 
 impl Opened {
     fn slot(&self, placed: Placed, timestamp_ms: i64) -> Slot {
-        let shared = Arc::clone(self.producer.shared());
-        if shared.is_closing() {
+        if self.producer.shared().is_closing() {
             // Another thread closed the producer between the check and the append.
             self.producer.fail_rest();
         }
-        Slot { state: placed.state, index: placed.index, timestamp_ms, shared }
+        Slot { state: placed.state, index: placed.index, timestamp_ms }
     }
 
     /// Serializes, chooses the partition and appends, waiting with `wait` for what is missing until it gives up.
@@ -107,14 +112,12 @@ impl Opened {
             Some(key) => payload(key, "key", &mut key_copy)?,
             None => None,
         };
-        let headers = arguments.headers.map(HeaderList::of).transpose()?;
-        let headers = headers.as_ref().map(HeaderList::views).transpose()?.unwrap_or_default();
         let timestamp_ms = match arguments.timestamp_ms {
             None => now_ms(),
             Some(given) if given >= 0 => given,
             Some(given) => return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0"))),
         };
-        let record = NewRecord { timestamp_ms, key, value, headers: &headers };
+        let record = NewRecord { timestamp_ms, key, value, headers: arguments.headers };
         self.producer.check_size(&record).map_err(|error| from_client(&error))?;
         let mut spare = None;
         loop {
@@ -146,7 +149,13 @@ impl Opened {
             None => self.convert.partition(py, topic, record)?,
         };
         match self.producer.send(topic, partition, record, spare).map_err(|error| from_client(&error))? {
-            Sent::Placed(placed) => Ok(Tried::Placed(placed, record.timestamp_ms)),
+            Sent::Placed(placed) => {
+                let shared = self.producer.shared();
+                if placed.tell && shared.tell() {
+                    py.detach(|| shared.work());
+                }
+                Ok(Tried::Placed(placed, record.timestamp_ms))
+            }
             Sent::NeedsRoom(bytes) => Ok(Tried::NeedsRoom(bytes)),
             Sent::NoSuchPartition(_) => Ok(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
         }
@@ -225,7 +234,7 @@ impl Opened {
             // It was done before anybody could hang a call on it; it goes the same way as the others.
             let state = Arc::clone(&slot.state);
             let watcher: Watcher = Box::new(vec![(slot.index, slot.timestamp_ms, Call::Delivery(function))]);
-            slot.shared.completions.push(0, Completion::Batch(state, watcher));
+            self.producer.shared().completions.push(0, Completion::Batch(state, watcher));
         }
         Ok(true)
     }
@@ -282,7 +291,8 @@ impl NativeProducer {
         on_delivery: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<DeliveryFuture> {
         let opened = self.opened()?;
-        let arguments = Arguments { value, key, partition, headers, timestamp_ms };
+        let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
+        let arguments = Arguments { value, key, partition, headers: &headers.views()?, timestamp_ms };
         let mut until = None;
         let tried = opened.send(topic_name(topic)?, &arguments, |name, tried| {
             let until = *until.get_or_insert_with(|| Instant::now() + opened.producer.shared().settings.max_block);
@@ -291,30 +301,27 @@ impl NativeProducer {
         let Tried::Placed(placed, timestamp_ms) = tried else { return Err(from_client(&ClientError::Closed)) };
         let slot = opened.slot(placed, timestamp_ms);
         if opened.placed(py, &slot, on_delivery)? {
-            start_dispatcher(py, &slot.shared)?;
+            start_dispatcher(py, opened.producer.shared())?;
         }
         Ok(DeliveryFuture { slot })
     }
 
-    #[pyo3(signature = (topic, value, key=None, *, partition=None, headers=None, timestamp_ms=None, on_delivery=None))]
-    #[allow(clippy::too_many_arguments)] // the public signature
     fn _try_send<'py>(
         &self,
         py: Python<'py>,
         topic: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
         key: Option<&Bound<'py, PyAny>>,
-        partition: Option<i32>,
-        headers: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
-        on_delivery: Option<&Bound<'py, PyAny>>,
+        rest: Rest<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let opened = self.opened()?;
-        let arguments = Arguments { value, key, partition, headers, timestamp_ms };
+        let (partition, headers, timestamp_ms, on_delivery) = rest;
+        let headers = headers.as_ref().map(HeaderList::of).transpose()?.unwrap_or_default();
+        let arguments = Arguments { value, key, partition, headers: &headers.views()?, timestamp_ms };
         match opened.send(topic_name(topic)?, &arguments, |_, _| Ok(None))? {
             Tried::Placed(placed, timestamp_ms) => {
                 let slot = opened.slot(placed, timestamp_ms);
-                opened.placed(py, &slot, on_delivery)?;
+                opened.placed(py, &slot, on_delivery.as_ref())?;
                 Ok(Bound::new(py, AsyncDeliveryFuture { slot })?.into_any())
             }
             Tried::NeedsRoom(bytes) => Ok((bytes.max(1) as i64).into_pyobject(py)?.into_any()),
@@ -337,11 +344,12 @@ impl NativeProducer {
         let opened = self.opened()?;
         let many = self._start_many(timestamp_ms)?;
         let (values, keys) = (listed(values)?, keys.map(listed).transpose()?);
+        let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
+        let common = Common { partition, headers: &headers.views()? };
         let until = Instant::now() + opened.producer.shared().settings.max_block;
         let mut start = 0;
         while start < values.len() {
-            let (next, tried) =
-                opened.send_some(topic_name(topic)?, &many, &values, keys.as_ref(), start, partition, headers)?;
+            let (next, tried) = opened.send_some(topic_name(topic)?, &many, &values, keys.as_ref(), start, &common)?;
             start = next;
             if let Some(tried) = tried
                 && let Err(error) = opened.wait_for(py, topic_name(topic)?.to_str()?, &tried, until)
@@ -403,6 +411,11 @@ impl NativeProducer {
         opened.send_rows(py, topic_name(topic)?.to_str()?, rows, many, partition, headers).map(|tried| lacks(&tried))
     }
 
+    #[staticmethod]
+    fn _listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+        listed(values)
+    }
+
     #[pyo3(signature = (timestamp_ms=None))]
     fn _start_many(&self, timestamp_ms: Option<i64>) -> PyResult<ManyFuture> {
         if let Some(given) = timestamp_ms
@@ -419,14 +432,16 @@ impl NativeProducer {
         &self,
         many: &ManyFuture,
         topic: &Bound<'py, PyAny>,
-        values: &Bound<'py, PyList>,
-        keys: Option<&Bound<'py, PyList>>,
+        values: &Bound<'py, PyTuple>,
+        keys: Option<&Bound<'py, PyTuple>>,
         start: usize,
         partition: Option<i32>,
         headers: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(usize, i64)> {
         let opened = self.opened()?;
-        let (next, tried) = opened.send_some(topic_name(topic)?, many, values, keys, start, partition, headers)?;
+        let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
+        let common = Common { partition, headers: &headers.views()? };
+        let (next, tried) = opened.send_some(topic_name(topic)?, many, values, keys, start, &common)?;
         Ok((next, lacks(&tried)))
     }
 
@@ -466,7 +481,7 @@ impl NativeProducer {
         let mark = producer.flush();
         let outstanding = &producer.shared().accumulator.outstanding;
         match block(py, until, |until| outstanding.wait_until(mark, until).then_some(()))? {
-            Some(()) => Ok(()),
+            Some(()) => wait_for_calls(py, producer.shared(), until, timeout),
             None => {
                 let left = outstanding.records_before(mark);
                 Err(timed_out(format!("flushing ({left} records are not delivered yet)"), timeout))
@@ -479,11 +494,11 @@ impl NativeProducer {
         let opened = self.opened()?;
         opened.producer.check().map_err(|error| from_client(&error))?;
         let until = deadline(timeout)?.unwrap_or_else(|| Instant::now() + opened.producer.shared().settings.max_block);
-        let found = match opened.producer.topic(topic) {
-            Some(found) => found,
-            None => opened.find_topic(py, topic, 0, until)?,
+        let count = match opened.producer.topic(topic) {
+            Some(known) => known.queues().len(),
+            None => opened.find_topic(py, topic, 0, until)?.queues().len(),
         };
-        Ok((0..found.queues().len()).collect())
+        Ok((0..count).collect())
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -513,8 +528,7 @@ impl NativeProducer {
     fn _shut(&self, py: Python<'_>) {
         if let Some(opened) = self.opened.get() {
             py.detach(|| opened.producer.close());
-            let ring: Watcher = Box::new(());
-            opened.producer.shared().completions.push(0, Completion::Other(ring, Ok(())));
+            opened.producer.shared().completions.push(0, Completion::End);
         }
     }
 
@@ -527,7 +541,7 @@ impl NativeProducer {
     }
 
     fn _dispatch(&self, py: Python<'_>) -> PyResult<bool> {
-        dispatch(py, self.opened()?.producer.shared())
+        Ok(dispatch(py, self.opened()?.producer.shared()))
     }
 
     fn _max_block(&self) -> PyResult<f64> {
@@ -558,5 +572,5 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AsyncDeliveryFuture>()?;
     module.add_class::<ManyFuture>()?;
     module.add_class::<ArrowRows>()?;
-    module.add_class::<crate::producer_future::Dispatcher>()
+    module.add_class::<Dispatcher>()
 }

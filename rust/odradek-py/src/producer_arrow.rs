@@ -6,9 +6,9 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
 };
 use arrow_schema::DataType;
-use odradek_core::client::ClientError;
-use odradek_core::client::producer::accumulator::{NewRecord, Topic};
-use odradek_core::client::producer::pool::Buffer;
+use odradek_core::client::producer::accumulator::NewRecord;
+use odradek_core::client::producer::many::End;
+use odradek_core::client::producer::topics::Topic;
 use odradek_core::client::producer::{Producer, Sent};
 use odradek_core::record::reader::Header;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 
-use crate::producer_future::ManyFuture;
+use crate::producer_future::{ManyFuture, from_client};
 
 /// A column of bytes or text.
 enum Column {
@@ -64,22 +64,20 @@ struct Chunk {
     rows: usize,
 }
 
+impl Chunk {
+    #[inline]
+    fn record<'a>(&'a self, row: usize, timestamp_ms: i64, headers: &'a [Header<'a>]) -> NewRecord<'a> {
+        let key = self.keys.as_ref().and_then(|keys| keys.get(row));
+        NewRecord { timestamp_ms, key, value: self.values.get(row), headers }
+    }
+}
+
 /// The rows of a table that are still to be sent.
 #[pyclass(frozen, name = "ArrowRows", module = "odradek._native")]
 pub struct ArrowRows {
     chunks: Vec<Chunk>,
     /// Chunk and row of the next one.
     next: Mutex<(usize, usize)>,
-}
-
-/// What stopped the sending of rows.
-pub enum Stop {
-    /// All are sent.
-    Done,
-    /// There is no room for a batch of so many bytes.
-    NeedsRoom(usize),
-    /// The topic has too few partitions, as far as is known.
-    NoSuchPartition,
 }
 
 impl ArrowRows {
@@ -108,37 +106,59 @@ impl ArrowRows {
         Ok(Self { chunks, next: Mutex::new((0, 0)) })
     }
 
-    /// Sends rows until something is missing. `choose`: a partitioner of the user's, if there is one.
+    /// Sends rows until something is missing, to `partition` or where the options say.
     pub fn send(
         &self,
         producer: &Producer,
         topic: &Topic,
         many: &ManyFuture,
         headers: &[Header<'_>],
+        partition: Option<usize>,
+    ) -> PyResult<End> {
+        let (mut next, mut runs) = (self.next.lock(), many.runs());
+        while let Some(chunk) = self.chunks.get(next.0) {
+            let mut rows = next.1..chunk.rows;
+            let record = || rows.next().map(|row| chunk.record(row, many.timestamp_ms(), headers));
+            let (taken, end) = producer.send_row(topic, partition, record, &mut runs);
+            next.1 += taken;
+            match end.map_err(|error| from_client(&error))? {
+                End::Done => *next = (next.0 + 1, 0),
+                end => return Ok(end),
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// As [`ArrowRows::send`], to the partitions that a function of the user's chooses.
+    pub fn send_chosen(
+        &self,
+        producer: &Producer,
+        topic: &Topic,
+        many: &ManyFuture,
+        headers: &[Header<'_>],
         choose: impl Fn(&NewRecord<'_>) -> PyResult<Option<usize>>,
-    ) -> PyResult<Stop> {
+    ) -> PyResult<End> {
         let mut next = self.next.lock();
-        let mut spare: Option<Buffer> = None;
         while let Some(chunk) = self.chunks.get(next.0) {
             while next.1 < chunk.rows {
-                let record = NewRecord {
-                    timestamp_ms: many.timestamp_ms(),
-                    key: chunk.keys.as_ref().and_then(|keys| keys.get(next.1)),
-                    value: chunk.values.get(next.1),
-                    headers,
-                };
-                let failed = |error: ClientError| crate::error::from_client(error);
-                producer.check_size(&record).map_err(failed)?;
-                match producer.send(topic, choose(&record)?, &record, &mut spare).map_err(failed)? {
-                    Sent::Placed(placed) => many.add(placed.state, placed.index),
-                    Sent::NeedsRoom(bytes) => return Ok(Stop::NeedsRoom(bytes)),
-                    Sent::NoSuchPartition(_) => return Ok(Stop::NoSuchPartition),
+                let record = chunk.record(next.1, many.timestamp_ms(), headers);
+                producer.check_size(&record).map_err(|error| from_client(&error))?;
+                let sent = producer.send(topic, choose(&record)?, &record, &mut None);
+                match sent.map_err(|error| from_client(&error))? {
+                    Sent::Placed(placed) => {
+                        many.runs().add(&placed.state, placed.index);
+                        if placed.tell && producer.shared().tell() {
+                            producer.shared().work();
+                        }
+                    }
+                    Sent::NeedsRoom(bytes) => return Ok(End::NeedsRoom(bytes)),
+                    Sent::NoSuchPartition(count) => return Ok(End::NoSuchPartition(count)),
                 }
                 next.1 += 1;
             }
             *next = (next.0 + 1, 0);
         }
-        Ok(Stop::Done)
+        Ok(End::Done)
     }
 
     /// Number of rows sent so far, and of all.

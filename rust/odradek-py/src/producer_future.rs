@@ -1,23 +1,24 @@
 //! Futures of sent records, and how their fate reaches Python. Documented in `_native.pyi`.
 //!
 //! A future is a batch's shared state, an index and a timestamp: no lock and no list a record. Only a callback or an `await`
-//! hangs something on the batch; that comes back through the producer's completions to [`dispatch`].
+//! hangs something on the batch; what becomes of that is in [`crate::producer_calls`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use odradek_core::client::ClientError;
-use odradek_core::client::producer::accumulator::Accumulator;
-use odradek_core::client::producer::delivery::{BatchState, Completion};
+use odradek_core::client::producer::delivery::BatchState;
+use odradek_core::client::producer::many::{Run, Runs};
 use odradek_core::client::producer::{Producer, Shared};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString};
 
 use crate::error;
+use crate::producer_calls::{Call, hang, log_failure, start_dispatcher};
 
 /// The exception of an error that several futures share.
 pub fn from_client(error: &ClientError) -> PyErr {
@@ -73,14 +74,14 @@ pub struct Slot {
     pub index: u32,
     /// The time it was given.
     pub timestamp_ms: i64,
-    /// For those who wait: the batch lingers no longer.
-    pub shared: Arc<Shared>,
 }
 
 impl Slot {
+    /// The batch is waited for: it lingers no longer.
     fn hurry(&self) {
-        let accumulator: &Accumulator = &self.shared.accumulator;
-        accumulator.hurry(&self.state);
+        if let Some(shared) = self.state.queue.producer() {
+            shared.hurry(&self.state);
+        }
     }
 
     fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Result<Bound<'py, PyAny>, PyErr>> {
@@ -91,11 +92,12 @@ impl Slot {
         if self.state.is_done() {
             return Ok(());
         }
-        let producer_forked = self.shared.check_fork();
-        producer_forked.map_err(|error| from_client(&error))?;
+        // A producer that is gone has ended all its batches: nothing is left to wait for.
+        let Some(shared) = self.state.queue.producer() else { return Ok(()) };
+        shared.check_fork().map_err(|error| from_client(&error))?;
         let until = deadline(timeout)?;
         if timeout != Some(0.0) {
-            self.hurry();
+            py.detach(|| shared.hurry(&self.state));
         }
         match block(py, until, |until| self.state.wait_until(until).then_some(()))? {
             Some(()) => Ok(()),
@@ -114,7 +116,7 @@ pub fn timed_out(what: String, timeout: Option<f64>) -> PyErr {
 }
 
 /// The metadata of a record, or its exception.
-fn outcome<'py>(
+pub fn outcome<'py>(
     py: Python<'py>,
     state: &BatchState,
     index: u32,
@@ -161,7 +163,10 @@ impl DeliveryFuture {
             }
             return Ok(());
         }
-        start_dispatcher(slf.py(), &slf.get().slot.shared)
+        match slf.get().slot.state.queue.producer() {
+            Some(shared) => start_dispatcher(slf.py(), &shared),
+            None => Ok(()),
+        }
     }
 
     fn __repr__(&self) -> String {
@@ -223,7 +228,7 @@ pub fn loop_future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Ends a loop's future, unless it was cancelled.
-fn resolve(waiting: &Bound<'_, PyAny>, outcome: Result<Bound<'_, PyAny>, PyErr>) -> PyResult<()> {
+pub fn resolve(waiting: &Bound<'_, PyAny>, outcome: Result<Bound<'_, PyAny>, PyErr>) -> PyResult<()> {
     if waiting.call_method0("done")?.is_truthy()? {
         return Ok(());
     }
@@ -234,18 +239,6 @@ fn resolve(waiting: &Bound<'_, PyAny>, outcome: Result<Bound<'_, PyAny>, PyErr>)
     Ok(())
 }
 
-/// What is to happen when a record's fate is known.
-pub enum Call {
-    /// `on_delivery(metadata | None, error | None)`
-    Delivery(Py<PyAny>),
-    /// `function(future)`
-    Done(Py<PyAny>, Py<PyAny>),
-    /// A loop's future gets the outcome.
-    Loop(Py<PyAny>),
-    /// One of several batches is done; the last one calls.
-    Many(Arc<Countdown>),
-}
-
 /// Batches of a `send_many` that are not done.
 pub struct Countdown {
     left: AtomicUsize,
@@ -254,91 +247,14 @@ pub struct Countdown {
     is_loop_future: bool,
 }
 
-type Hung = Vec<(u32, i64, Call)>;
-
-/// Hangs a call on the record's batch; false if the batch is done.
-pub fn hang(slot: &Slot, call: Call) -> bool {
-    slot.state.watch(|watcher| {
-        let list = watcher.get_or_insert_with(|| Box::new(Hung::new()));
-        if let Some(list) = list.downcast_mut::<Hung>() {
-            list.push((slot.index, slot.timestamp_ms, call));
-        }
-    })
-}
-
-/// Starts the thread that makes calls, once a producer.
-pub fn start_dispatcher(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
-    if shared.first_watch() {
-        let fd = shared.completions.fd();
-        let drain = Dispatcher { shared: Arc::clone(shared) };
-        py.import("odradek.client.producer.dispatcher")?.getattr("start")?.call1((drain, fd))?;
-    }
-    Ok(())
-}
-
-/// Makes the calls that are due: on the dispatcher's thread, or on the loop's.
-#[pyclass(frozen, name = "Dispatcher", module = "odradek._native")]
-pub struct Dispatcher {
-    pub shared: Arc<Shared>,
-}
-
-#[pymethods]
-impl Dispatcher {
-    /// False once the producer is closed and nothing is left.
-    fn dispatch(&self, py: Python<'_>) -> PyResult<bool> {
-        dispatch(py, &self.shared)
-    }
-}
-
-/// Makes the calls that are due; false once the producer is closed and nothing was there.
-pub fn dispatch(py: Python<'_>, shared: &Shared) -> PyResult<bool> {
-    let taken = shared.completions.take();
-    let some = !taken.is_empty();
-    for (_, completion) in taken {
-        match completion {
-            Completion::Batch(state, watcher) => {
-                let Ok(list) = watcher.downcast::<Hung>() else { continue };
-                for (index, timestamp_ms, call) in *list {
-                    if let Err(error) = make(py, &state, index, timestamp_ms, call) {
-                        log_failure(py, error);
-                    }
-                }
-            }
-            Completion::Other(watcher, result) => {
-                let Ok(waiting) = watcher.downcast::<Py<PyAny>>() else { continue };
-                let outcome = result.map(|()| py.None().into_bound(py)).map_err(|error| from_client(&error));
-                if let Err(error) = resolve(waiting.bind(py), outcome) {
-                    log_failure(py, error);
-                }
-            }
-        }
-    }
-    Ok(some || !shared.is_closing())
-}
-
-fn make(py: Python<'_>, state: &BatchState, index: u32, timestamp_ms: i64, call: Call) -> PyResult<()> {
-    match call {
-        Call::Delivery(function) => {
-            match outcome(py, state, index, timestamp_ms)? {
-                Ok(metadata) => function.call1(py, (metadata, py.None()))?,
-                Err(error) => function.call1(py, (py.None(), error))?,
-            };
-        }
-        Call::Done(function, future) => {
-            function.call1(py, (future,))?;
-        }
-        Call::Loop(waiting) => resolve(waiting.bind(py), outcome(py, state, index, timestamp_ms)?)?,
-        Call::Many(countdown) => {
-            if countdown.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                countdown.finish(py)?;
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Countdown {
-    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+    /// Counts a batch; true with the last one.
+    pub fn is_over(&self) -> bool {
+        self.left.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Makes the call.
+    pub fn finish(&self, py: Python<'_>) -> PyResult<()> {
         if self.is_loop_future {
             resolve(self.then.bind(py), self.many.get().outcomes(py).map(Bound::into_any))
         } else {
@@ -347,27 +263,10 @@ impl Countdown {
     }
 }
 
-fn log_failure(py: Python<'_>, error: PyErr) {
-    let log = || -> PyResult<()> {
-        let module = py.import("odradek.client.producer.dispatcher")?;
-        module.getattr("log_failure")?.call1((error.value(py),))?;
-        Ok(())
-    };
-    // Logging itself failed: at interpreter exit, as a rule. There is nobody left to tell.
-    let _ = log();
-}
-
-/// Records of one batch that follow each other in a `send_many`.
-struct Run {
-    state: Arc<BatchState>,
-    first: u32,
-    count: u32,
-}
-
 /// The future of a `send_many`.
 #[pyclass(frozen, name = "ManyFuture", module = "odradek._native")]
 pub struct ManyFuture {
-    runs: Mutex<Vec<Run>>,
+    runs: Mutex<Runs>,
     timestamp_ms: i64,
     shared: Arc<Shared>,
 }
@@ -378,13 +277,9 @@ impl ManyFuture {
         Self { runs: Mutex::default(), timestamp_ms, shared: Arc::clone(producer.shared()) }
     }
 
-    /// Adds the record that was put at `index` of a batch.
-    pub fn add(&self, state: Arc<BatchState>, index: u32) {
-        let mut runs = self.runs.lock();
-        match runs.last_mut() {
-            Some(run) if Arc::ptr_eq(&run.state, &state) && run.first + run.count == index => run.count += 1,
-            _ => runs.push(Run { state, first: index, count: 1 }),
-        }
+    /// Where its records were put, to add more.
+    pub fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock()
     }
 
     /// The time that its records were given.
@@ -393,12 +288,12 @@ impl ManyFuture {
     }
 
     fn states(&self) -> Vec<Arc<BatchState>> {
-        self.runs.lock().iter().map(|run| Arc::clone(&run.state)).collect()
+        self.runs.lock().as_slice().iter().map(|run| Arc::clone(&run.state)).collect()
     }
 
     fn outcomes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for run in self.runs.lock().iter() {
+        for run in self.runs.lock().as_slice().iter() {
             for index in run.first..run.first + run.count {
                 list.append(outcome(py, &run.state, index, self.timestamp_ms)??)?;
             }
@@ -414,7 +309,7 @@ impl ManyFuture {
                 _ => None,
             })
         };
-        let error = runs.iter().find_map(failed);
+        let error = runs.as_slice().iter().find_map(failed);
         drop(runs);
         error.map(|error| from_client(&error))
     }
@@ -425,7 +320,7 @@ impl ManyFuture {
         let left = AtomicUsize::new(states.len() + 1);
         let countdown = Arc::new(Countdown { left, then, many: slf.clone().unbind(), is_loop_future });
         for state in states {
-            let slot = Slot { state, index: 0, timestamp_ms: 0, shared: Arc::clone(&slf.get().shared) };
+            let slot = Slot { state, index: 0, timestamp_ms: 0 };
             if is_loop_future {
                 slot.hurry();
             }
@@ -446,10 +341,10 @@ impl ManyFuture {
             if state.is_done() {
                 continue;
             }
-            self.shared.accumulator.hurry(&state);
+            py.detach(|| self.shared.hurry(&state));
             if block(py, until, |until| state.wait_until(until).then_some(()))?.is_none() {
                 let runs = self.runs.lock();
-                let left = runs.iter().filter(|run| !run.state.is_done()).map(|run| u64::from(run.count));
+                let left = runs.as_slice().iter().filter(|run| !run.state.is_done()).map(|run| u64::from(run.count));
                 let what = format!("{} records of a send_many", left.sum::<u64>());
                 drop(runs);
                 return Err(timed_out(what, timeout));
@@ -471,7 +366,7 @@ impl ManyFuture {
     }
 
     fn done(&self) -> bool {
-        self.runs.lock().iter().all(|run| run.state.is_done())
+        self.runs.lock().as_slice().iter().all(|run| run.state.is_done())
     }
 
     fn add_done_callback(slf: &Bound<'_, Self>, function: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -495,7 +390,7 @@ impl ManyFuture {
     }
 
     fn __len__(&self) -> usize {
-        self.runs.lock().iter().map(|run| run.count as usize).sum()
+        self.runs.lock().as_slice().iter().map(|run| run.count as usize).sum()
     }
 
     fn __repr__(&self) -> String {

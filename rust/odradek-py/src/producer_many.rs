@@ -1,27 +1,45 @@
 //! Many records in one call: `send_many` over lists, `send_arrow` over rows. What one record takes: [`crate::producer`].
 
+use odradek_core::client::producer::accumulator::NewRecord;
+use odradek_core::client::producer::many::End;
+use odradek_core::client::producer::topics::Topic;
+use odradek_core::record::reader::Header;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::producer::{Arguments, Opened, Tried, checked};
-use crate::producer_arrow::{ArrowRows, Stop};
+use crate::producer_arrow::ArrowRows;
 use crate::producer_future::{ManyFuture, from_client};
 use crate::producer_record::HeaderList;
 
-/// A list as it is, anything else that can be iterated as a new one.
-pub fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-    if let Ok(list) = values.cast::<PyList>() {
-        return Ok(list.clone());
+/// Records between two looks whether a signal came.
+const CHUNK: usize = 16_384;
+
+/// What all records of a `send_many` have in common.
+pub struct Common<'a> {
+    /// Partition, if the caller chose it.
+    pub partition: Option<i32>,
+    /// Headers, if any.
+    pub headers: &'a [Header<'a>],
+}
+
+/// A tuple of what can be iterated, so that nobody can change it meanwhile.
+pub fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    if let Ok(tuple) = values.cast::<PyTuple>() {
+        return Ok(tuple.clone());
     }
-    if values.is_instance_of::<PyString>() || values.is_instance_of::<pyo3::types::PyBytes>() {
+    if let Ok(list) = values.cast::<PyList>() {
+        return Ok(list.to_tuple());
+    }
+    if values.is_instance_of::<PyString>() || values.is_instance_of::<PyBytes>() {
         return Err(PyTypeError::new_err("values and keys are sequences of records, not one"));
     }
     let list = PyList::empty(values.py());
     for value in values.try_iter()? {
         list.append(value?)?;
     }
-    Ok(list)
+    Ok(list.to_tuple())
 }
 
 /// Says how far a `send_many` came before it failed.
@@ -44,32 +62,28 @@ impl Opened {
     ) -> PyResult<Option<Tried>> {
         self.producer.check().map_err(|error| from_client(&error))?;
         let partition = partition.map(checked).transpose()?;
-        let headers = headers.map(HeaderList::of).transpose()?;
-        let headers = headers.as_ref().map(HeaderList::views).transpose()?.unwrap_or_default();
+        let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
+        let headers = headers.views()?;
         let Some(topic) = self.producer.topic(name) else { return Ok(Some(Tried::NeedsTopic(0))) };
         let producer = &self.producer;
-        let stop = if partition.is_none() && self.convert.partitioner.is_some() {
-            rows.send(producer, &topic, many, &headers, |record| self.convert.partition(py, &topic, record))
+        let topic: &Topic = &topic;
+        let end = if partition.is_none() && self.convert.partitioner.is_some() {
+            rows.send_chosen(producer, topic, many, &headers, |record| self.convert.partition(py, topic, record))
         } else {
-            py.detach(|| rows.send(producer, &topic, many, &headers, |_| Ok(partition)))
+            py.detach(|| rows.send(producer, topic, many, &headers, partition))
         };
-        Ok(match stop? {
-            Stop::Done => None,
-            Stop::NeedsRoom(bytes) => Some(Tried::NeedsRoom(bytes)),
-            Stop::NoSuchPartition => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
-        })
+        end.map(|end| missing(&end, partition))
     }
 
-    #[allow(clippy::too_many_arguments)] // what send_many is called with, and where it stands
+    /// Sends from `start` on; returns where it stands, and what is missing.
     pub fn send_some<'py>(
         &self,
         name: &Bound<'py, PyString>,
         many: &ManyFuture,
-        values: &Bound<'py, PyList>,
-        keys: Option<&Bound<'py, PyList>>,
+        values: &Bound<'py, PyTuple>,
+        keys: Option<&Bound<'py, PyTuple>>,
         start: usize,
-        partition: Option<i32>,
-        headers: Option<&Bound<'py, PyAny>>,
+        common: &Common<'_>,
     ) -> PyResult<(usize, Option<Tried>)> {
         if let Some(keys) = keys
             && keys.len() != values.len()
@@ -77,18 +91,86 @@ impl Opened {
             let text = format!("{} keys for {} values; give as many of each", keys.len(), values.len());
             return Err(PyValueError::new_err(text));
         }
-        for at in start..values.len() {
+        let mut at = start;
+        while at < values.len() {
+            if self.convert.is_plain() {
+                let (taken, tried) = self.send_plain(name, many, values, keys, at, common);
+                at += taken;
+                match tried {
+                    Ok(None) if taken > 0 => {
+                        name.py().check_signals().map_err(|error| partly(name.py(), error, at, values.len()))?;
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Ok(tried) => return Ok((at, tried)),
+                    Err(error) => return Err(partly(name.py(), error, at, values.len())),
+                }
+            }
             let value = values.get_item(at)?;
             let key = keys.map(|keys| keys.get_item(at)).transpose()?;
             let key = key.as_ref().filter(|key| !key.is_none());
+            let Common { partition, headers } = *common;
             let timestamp_ms = Some(many.timestamp_ms());
             let arguments = Arguments { value: &value, key, partition, headers, timestamp_ms };
             match self.send(name, &arguments, |_, _| Ok(None)) {
-                Ok(Tried::Placed(placed, _)) => many.add(placed.state, placed.index),
+                Ok(Tried::Placed(placed, _)) => many.runs().add(&placed.state, placed.index),
                 Ok(tried) => return Ok((at, Some(tried))),
                 Err(error) => return Err(partly(name.py(), error, at, values.len())),
             }
+            at += 1;
         }
         Ok((values.len(), None))
+    }
+
+    /// Sends records as long as they are `bytes` or None, [`CHUNK`] at most; returns how many, and what is missing.
+    fn send_plain(
+        &self,
+        name: &Bound<'_, PyString>,
+        many: &ManyFuture,
+        values: &Bound<'_, PyTuple>,
+        keys: Option<&Bound<'_, PyTuple>>,
+        start: usize,
+        common: &Common<'_>,
+    ) -> (usize, PyResult<Option<Tried>>) {
+        let ready = || -> PyResult<_> {
+            self.producer.check().map_err(|error| from_client(&error))?;
+            Ok((common.partition.map(checked).transpose()?, self.producer.topic(name.to_str()?)))
+        };
+        let (partition, topic) = match ready() {
+            Ok((partition, Some(topic))) => (partition, topic),
+            Ok((_, None)) => return (0, Ok(Some(Tried::NeedsTopic(0)))),
+            Err(error) => return (0, Err(error)),
+        };
+        let mut places = start..values.len().min(start.saturating_add(CHUNK));
+        let next = || {
+            let at = places.next()?;
+            let value = plain(values, at)?;
+            let key = match keys {
+                Some(keys) => plain(keys, at)?,
+                None => None,
+            };
+            Some(NewRecord { timestamp_ms: many.timestamp_ms(), key, value, headers: common.headers })
+        };
+        let (taken, end) = self.producer.send_row(&topic, partition, next, &mut many.runs());
+        (taken, end.map(|end| missing(&end, partition)).map_err(|error| from_client(&error)))
+    }
+}
+
+/// The bytes of an item that is `bytes`, a null for None; `None` for anything else.
+#[inline]
+fn plain<'a>(items: &'a Bound<'_, PyTuple>, at: usize) -> Option<Option<&'a [u8]>> {
+    let item = items.get_borrowed_item(at).ok()?;
+    match item.extract::<&'a [u8]>() {
+        Ok(bytes) => Some(Some(bytes)),
+        Err(_) => item.is_none().then_some(None),
+    }
+}
+
+/// What the end of a row says is missing.
+fn missing(end: &End, partition: Option<usize>) -> Option<Tried> {
+    match end {
+        End::Done => None,
+        End::NeedsRoom(bytes) => Some(Tried::NeedsRoom(*bytes)),
+        End::NoSuchPartition(_) => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
     }
 }

@@ -1,6 +1,7 @@
 //! A Python record as bytes: serializers, bytes-like objects, headers, and a partitioner written in Python.
 
-use odradek_core::client::producer::accumulator::{NewRecord, Topic};
+use odradek_core::client::producer::accumulator::NewRecord;
+use odradek_core::client::producer::topics::Topic;
 use odradek_core::record::reader::Header;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -15,6 +16,11 @@ pub struct Convert {
 }
 
 impl Convert {
+    /// True if a record needs none of them.
+    pub fn is_plain(&self) -> bool {
+        self.key_serializer.is_none() && self.value_serializer.is_none() && self.partitioner.is_none()
+    }
+
     /// The value as its serializer makes it; `None` = as it is. A null stays one.
     #[inline]
     pub fn value<'py>(&self, topic: &str, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -98,6 +104,7 @@ pub fn payload<'a>(object: &'a Bound<'_, PyAny>, what: &str, copy: &'a mut Vec<u
 }
 
 /// Headers as they were given: a sequence of (name, bytes | None), or a mapping.
+#[derive(Default)]
 pub struct HeaderList<'py>(Vec<(Bound<'py, PyString>, Option<Bound<'py, PyBytes>>)>);
 
 impl<'py> HeaderList<'py> {
@@ -128,6 +135,9 @@ impl<'py> HeaderList<'py> {
 
     /// Views of them.
     pub fn views(&self) -> PyResult<Vec<Header<'_>>> {
+        if self.0.is_empty() {
+            return Ok(Vec::new()); // the usual case, in every send
+        }
         self.0
             .iter()
             .map(|(name, value)| {

@@ -41,6 +41,36 @@ def test_a_value_that_is_no_record_says_how_far_it_came(producer, unique):
         producer.send_many(unique("bad"), b"one record")
 
 
+def test_whatever_is_bytes_or_none_may_stand_in_one_call(producer, stored, unique):
+    topic = unique("mixed")
+    values = [b"a", None, bytearray(b"b"), b"c", memoryview(b"d"), b"", b"e"] * 50
+    keys = [None, b"k", b"k", bytearray(b"k"), b"k", None, b"k"] * 50
+    places = producer.send_many(topic, tuple(values), keys, partition=1).result(20)
+    assert [place.offset for place in places] == list(range(350))
+    plain = [None if each is None else bytes(each) for each in [*keys, *values]]
+    assert [(record.key, record.value) for record in stored(topic, 1)] == list(
+        zip(plain[:350], plain[350:], strict=True)
+    )
+
+
+def test_keyed_records_keep_their_order_in_each_partition(producer, stored, unique):
+    topic = unique("ordered")
+    keys = [b"%d" % (at % 17) for at in range(3_000)]
+    producer.send_many(topic, [b"%d" % at for at in range(3_000)], keys).result(20)
+    numbers = {partition: [int(record.value) for record in stored(topic, partition)] for partition in range(3)}
+    assert sorted(number for some in numbers.values() for number in some) == list(range(3_000))
+    assert all(some and some == sorted(some) for some in numbers.values())
+
+
+def test_a_partition_there_is_not_is_an_error_after_max_block_ms(embedded, unique):
+    with (
+        odradek.Producer(embedded.bootstrap_servers, max_block_ms=300) as producer,
+        pytest.raises(errors.TimeoutError, match="7 was asked for") as caught,
+    ):
+        producer.send_many(unique("few"), [b"a"], partition=7)
+    assert "0 of the 1 records" in caught.value.__notes__[0]
+
+
 def test_it_waits_for_room_and_comes_through(embedded, stored, unique):
     topic = unique("room")
     with odradek.Producer(embedded.bootstrap_servers, buffer_memory=40_000, batch_size=4_000) as producer:

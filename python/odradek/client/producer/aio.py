@@ -66,18 +66,10 @@ class Producer:
         """
         if self._loop is None:
             self._attach()
-        lacks: AsyncDeliveryFuture | int = 0
+        rest = (partition, headers, timestamp_ms, on_delivery)
         deadline = 0.0
         while True:
-            lacks = self._try_send(
-                topic,
-                value,
-                key,
-                partition=partition,
-                headers=headers,
-                timestamp_ms=timestamp_ms,
-                on_delivery=on_delivery,
-            )
+            lacks = self._try_send(topic, value, key, rest)
             if not isinstance(lacks, int):
                 return lacks
             deadline = deadline or self._running().time() + self._max_block
@@ -98,8 +90,7 @@ class Producer:
             self._attach()
         native = self._native
         many = native._start_many(timestamp_ms)
-        listed = values if isinstance(values, list) else list(values)
-        listed_keys = None if keys is None else list(keys)
+        listed, listed_keys = native._listed(values), None if keys is None else native._listed(keys)
         deadline = self._running().time() + self._max_block
         start, lacks = native._send_some(many, topic, listed, listed_keys, 0, partition, headers)
         while lacks:

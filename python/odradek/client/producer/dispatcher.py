@@ -21,20 +21,18 @@ _log = logging.getLogger("odradek.client.producer")
 
 
 class _Delivery(threading.Thread):
-    """Makes the calls of one producer until `ending` is set and the descriptor rung once more."""
+    """Makes the calls of one producer until it is shut and the last one is made."""
 
     def __init__(self, dispatcher: Dispatcher, fd: int) -> None:
         super().__init__(name="odradek-delivery", daemon=True)
-        self.ending = threading.Event()
         self._dispatcher = dispatcher
         self._fd = fd
 
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        while self._dispatcher.dispatch() and not self.ending.is_set():
+        while self._dispatcher.dispatch():
             poll.poll()
-        self._dispatcher.dispatch()  # what came between the last look and the end
         _running.discard(self)
 
 
@@ -49,9 +47,6 @@ def end(native: NativeProducer) -> threading.Thread | None:
     """Shut a producer; return its thread, which ends after the calls that are due, or None if it has none."""
     native._shut()
     thread = _threads.pop(native._completion_fd(), None)
-    if thread is not None:
-        thread.ending.set()
-        native._shut()  # rings again: the thread may have slept through the first
     return None if thread is threading.current_thread() else thread
 
 

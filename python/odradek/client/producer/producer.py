@@ -54,10 +54,11 @@ class Producer(NativeProducer):
         """Deliver what was sent, make the calls that are due (`on_delivery`), then end. Closing twice is fine; so is closing in a forked child, which does nothing.
 
         Args:
-            timeout: seconds to wait for deliveries; None = as long as they may take (`delivery_timeout_ms`).
+            timeout: seconds to wait for deliveries and calls; None = as long as they may take (`delivery_timeout_ms`).
 
         Raises:
-            TimeoutError: some records were not delivered in that time; they have failed with ClosedError.
+            TimeoutError: some records were not delivered in that time; they have failed with ClosedError. Or all were, and
+                calls are still being made.
         """
         if not self._stop_taking():
             return
@@ -66,10 +67,10 @@ class Producer(NativeProducer):
             if timeout is None or timeout > 0:
                 self.flush(timeout)
         except TimeoutError:
-            raise TimeoutError(
-                f"closing: {self._records_left()} records were not delivered within {time.monotonic() - began:.1f} s "
-                "and have failed with ClosedError"
-            ) from None
+            left = self._records_left()
+            what = f"{left} records were not delivered" if left else "calls for what is delivered were not all made"
+            then = " and have failed with ClosedError" if left else ""
+            raise TimeoutError(f"closing: {what} within {time.monotonic() - began:.1f} s{then}") from None
         finally:
             delivering = end(self)
             if delivering is not None:

@@ -246,6 +246,21 @@ impl Cluster {
         send(&connection, Submission { api_key, api_version, body, answer, deadline }).await
     }
 
+    /// The connection to a broker and what it serves, if it stands now. From any thread; waits for nothing.
+    pub(super) fn standing(&self, id: i32, channel: Channel) -> Option<(Arc<Connection>, Arc<Versions>)> {
+        let address = self.shared.address(&self.metadata(), Node::Id(id), channel)?;
+        let connection = self.shared.connections.lock().get(&(address, channel)).cloned()?;
+        match connection.phase() {
+            Phase::Ready(versions) => Some((connection, versions)),
+            Phase::Connecting | Phase::Ended(_) => None,
+        }
+    }
+
+    /// Runs work that takes the processor for long on a thread of its own. After [`Cluster::close`] it is dropped unrun.
+    pub(super) fn spawn_work(&self, work: impl FnOnce() + Send + 'static) {
+        self.thread.spawn_work(work);
+    }
+
     /// Stops the thread: what is under way may end within `grace`, the rest is dropped. Idempotent.
     pub fn close(&self, grace: Duration) {
         self.thread.stop(grace);

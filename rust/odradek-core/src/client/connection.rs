@@ -27,6 +27,8 @@ use crate::wire::frame::ResponseHeadReader;
 const MAX_SLICES: usize = 64;
 /// Reads in a row before other tasks have their turn.
 const READS_IN_A_ROW: usize = 16;
+/// For how long after its last use a connection looks at the clock often, so that a request need not wake its task for that.
+const LATELY: Duration = Duration::from_secs(1);
 /// Far enough never to come.
 const NEVER: Duration = Duration::from_secs(86_400 * 365);
 
@@ -43,6 +45,24 @@ pub enum Phase {
 
 /// An answer after its header, or why there is none.
 pub type Answer = Result<Bytes, ClientError>;
+
+/// Who gets an answer.
+pub enum Reply {
+    /// A task that waits for it.
+    Once(oneshot::Sender<Answer>),
+    /// Called on the I/O thread as a rule, with no lock of the connection held unless no answer was asked for.
+    Call(Box<dyn FnOnce(Answer) + Send>),
+}
+
+impl Reply {
+    fn send(self, answer: Answer) {
+        match self {
+            // Whoever waited may have given up; then nobody wants it.
+            Self::Once(sender) => drop(sender.send(answer)),
+            Self::Call(call) => call(answer),
+        }
+    }
+}
 
 /// A request on its way in.
 pub struct Submission {
@@ -80,7 +100,7 @@ struct State {
 struct Outgoing {
     parts: VecDeque<Bytes>,
     /// Of a request without an answer.
-    written: Option<oneshot::Sender<Answer>>,
+    written: Option<Reply>,
     deadline: Instant,
 }
 
@@ -90,7 +110,7 @@ struct Waiting {
     api_key: i16,
     submitted: Instant,
     deadline: Instant,
-    answer: oneshot::Sender<Answer>,
+    answer: Reply,
 }
 
 impl Connection {
@@ -151,10 +171,21 @@ impl Connection {
     /// Sends a request as soon as can be, after all submitted before it.
     pub fn submit(&self, request: Submission) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
+        self.submit_to(request, Reply::Once(sender));
+        receiver
+    }
+
+    /// As [`Connection::submit`], from any thread; what can be is written at once.
+    pub fn submit_to(&self, request: Submission, reply: Reply) {
         let mut state = self.state.lock();
-        if let Phase::Ended(error) = &*self.phase.borrow() {
-            let _ = sender.send(Err(error.clone()));
-            return receiver;
+        let ended = match &*self.phase.borrow() {
+            Phase::Ended(error) => Some(error.clone()),
+            _ => None,
+        };
+        if let Some(error) = ended {
+            drop(state);
+            reply.send(Err(error));
+            return;
         }
         let correlation_id = state.next_id;
         state.next_id = state.next_id.wrapping_add(1).max(1);
@@ -172,11 +203,11 @@ impl Connection {
                 api_key: request.api_key,
                 submitted: now,
                 deadline: request.deadline,
-                answer: sender,
+                answer: reply,
             });
             None
         } else {
-            Some(sender)
+            Some(reply)
         };
         let was_empty = state.outgoing.is_empty();
         state.outgoing.push_back(Outgoing { parts, written, deadline: request.deadline });
@@ -189,7 +220,6 @@ impl Connection {
         if task_must_know {
             self.wake.notify_one();
         }
-        receiver
     }
 
     /// Serves a connected stream until it ends; returns why, or `None` when it was idle for `max_idle`.
@@ -256,18 +286,22 @@ impl Connection {
         let now = Instant::now();
         let idle = state.outgoing.is_empty() && state.waiting.is_empty();
         let mut until = now + NEVER;
+        if state.last_used + LATELY > now {
+            until = state.last_used + LATELY;
+        }
         if let Some(max_idle) = max_idle.filter(|_| idle) {
-            until = state.last_used + max_idle;
-            if until <= now {
+            let ends = state.last_used + max_idle;
+            if ends <= now {
                 return Err(None);
             }
+            until = until.min(ends);
         }
         let deadlines = state.waiting.iter().map(|waiting| waiting.deadline);
         if let Some(first) = deadlines.chain(state.outgoing.iter().map(|outgoing| outgoing.deadline)).min() {
             if first <= now {
                 return Err(Some(self.stuck(&state, now)));
             }
-            until = first;
+            until = until.min(first);
         }
         state.looks_at = until;
         let interest =
@@ -290,19 +324,19 @@ impl Connection {
         drop(state);
         match waiting.head.take(&mut frame) {
             Ok(correlation_id) if correlation_id == waiting.correlation_id => {
-                let _ = waiting.answer.send(Ok(frame));
+                waiting.answer.send(Ok(frame));
                 Ok(())
             }
             Ok(correlation_id) => {
                 let detail =
                     format!("answered request {correlation_id} where {} was to be answered", waiting.correlation_id);
                 let error = self.protocol(detail);
-                let _ = waiting.answer.send(Err(error.clone()));
+                waiting.answer.send(Err(error.clone()));
                 Err(error)
             }
             Err(wrong) => {
                 let error = self.protocol(format!("an answer to {}: {wrong}", api_name(waiting.api_key)));
-                let _ = waiting.answer.send(Err(error.clone()));
+                waiting.answer.send(Err(error.clone()));
                 Err(error)
             }
         }
@@ -318,11 +352,11 @@ impl Connection {
         drop(state);
         let now = Instant::now();
         for written in outgoing.into_iter().filter_map(|outgoing| outgoing.written) {
-            let _ = written.send(Err(error.clone()));
+            written.send(Err(error.clone()));
         }
         for waiting in waiting {
             let late = waiting.deadline <= now;
-            let _ = waiting.answer.send(Err(if late {
+            waiting.answer.send(Err(if late {
                 timed_out(&api_name(waiting.api_key), &self.peer, waiting.deadline - waiting.submitted)
             } else {
                 error.clone()
@@ -375,7 +409,7 @@ fn consume(outgoing: &mut VecDeque<Outgoing>, mut written: usize) {
             request.parts.pop_front();
         }
         if let Some(done) = outgoing.pop_front().and_then(|request| request.written) {
-            let _ = done.send(Ok(Bytes::new()));
+            done.send(Ok(Bytes::new()));
         }
     }
 }

@@ -46,7 +46,7 @@ impl IoThread {
             .enable_io()
             .enable_time()
             .max_blocking_threads(4)
-            .thread_name("odradek-resolver")
+            .thread_name("odradek-worker")
             .build()
             .map_err(refused)?;
         let handle = event_loop.handle().clone();
@@ -74,6 +74,13 @@ impl IoThread {
     /// Starts a task on the thread. After [`IoThread::stop`] it is dropped unrun; `None` in a forked child.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
         (!self.forked()).then(|| self.handle.spawn(task).abort_handle())
+    }
+
+    /// Runs work on another thread, of which there are few: name lookups and compression.
+    pub fn spawn_work(&self, work: impl FnOnce() + Send + 'static) {
+        if !self.forked() {
+            drop(self.handle.spawn_blocking(work));
+        }
     }
 
     /// True in a child of the process that started the thread.

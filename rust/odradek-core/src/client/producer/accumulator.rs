@@ -2,20 +2,20 @@
 //!
 //! A partition has one open batch. From `batch.size` on it is ready to go, but it takes more records until the sender comes for
 //! it, up to [`GROWTH`] times that size: the slower the broker, the larger the batches. What is full waits closed behind it.
-//! The sender ([`super::sender`]) is woken when a batch is opened (its linger begins) and when one gets ready, not for a record.
+//! The sender ([`super::sender`]) is woken when a batch gets ready, or is opened while it sleeps for long: not for a record.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
 
+use super::Shared;
 use super::batches::Batch;
 use super::delivery::{BatchState, Outstanding};
 use super::pool::{Buffer, BufferPool};
+use super::signal::Signal;
 use crate::client::error::ClientError;
 use crate::record::batch::HEADER_BYTES;
 use crate::record::builder::{BatchBuilder, BatchOptions};
@@ -61,13 +61,22 @@ pub struct Queue {
     pub(super) lane: OnceLock<usize>,
     /// True while the partition has a leader, as far as is known.
     pub(super) available: AtomicBool,
+    producer: Weak<Shared>,
     inner: Mutex<QueueInner>,
+}
+
+impl Queue {
+    /// What the partition's producer shares; `None` once that is gone, and every batch has ended with it.
+    #[must_use]
+    pub fn producer(&self) -> Option<Arc<Shared>> {
+        self.producer.upgrade()
+    }
 }
 
 struct QueueInner {
     open: Option<OpenBatch>,
     full: VecDeque<Batch>,
-    /// The sender has been told and hasn't looked yet.
+    /// It is on the sender's list, and the sender hasn't looked yet.
     scheduled: bool,
     /// Somebody waits for the open batch: it lingers no longer.
     hurried: bool,
@@ -97,6 +106,8 @@ pub struct Placed {
     pub index: u32,
     /// Whether the batch has reached (another) `batch.size` with it: keyless records go elsewhere now.
     pub crossed: bool,
+    /// The caller has to tell the sender ([`Shared::tell`]).
+    pub tell: bool,
 }
 
 /// What appending came to.
@@ -109,6 +120,18 @@ pub enum Appended {
     NothingOpen,
 }
 
+/// As [`Appended`], to those who hold the partition's lock.
+pub(super) enum Pushed<'a> {
+    /// It is in this batch, at this place. `crossed`: see [`Placed`].
+    In {
+        state: &'a Arc<BatchState>,
+        index: u32,
+        crossed: bool,
+    },
+    NeedsRoom(usize),
+    NothingOpen,
+}
+
 /// What the sender finds when it looks at a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
@@ -118,47 +141,6 @@ pub(super) enum Look {
     Ready,
     /// The open batch may go at that time.
     Lingers(Instant),
-}
-
-/// How the callers' threads tell the sender.
-#[derive(Default)]
-pub struct Signal {
-    scheduled: Mutex<Vec<Arc<Queue>>>,
-    recheck: AtomicBool,
-    notify: Notify,
-}
-
-impl Signal {
-    fn schedule(&self, queue: &Arc<Queue>) {
-        let mut scheduled = self.scheduled.lock();
-        scheduled.push(Arc::clone(queue));
-        let first = scheduled.len() == 1;
-        drop(scheduled);
-        if first {
-            self.notify.notify_one();
-        }
-    }
-
-    /// Makes the sender look at every queue again.
-    pub fn recheck(&self) {
-        self.recheck.store(true, Ordering::Release);
-        self.notify.notify_one();
-    }
-
-    /// Wakes the sender.
-    pub(super) fn wake(&self) {
-        self.notify.notify_one();
-    }
-
-    pub(super) async fn woken(&self) {
-        self.notify.notified().await;
-    }
-
-    /// What was scheduled since the last call, and whether all is to be looked at again.
-    pub(super) fn take(&self) -> (Vec<Arc<Queue>>, bool) {
-        let recheck = self.recheck.swap(false, Ordering::AcqRel);
-        (std::mem::take(&mut self.scheduled.lock()), recheck)
-    }
 }
 
 /// The batches of all partitions of one producer.
@@ -193,12 +175,13 @@ impl Accumulator {
     }
 
     /// The queue of a partition.
-    pub(super) fn queue(&self, topic: &Arc<str>, index: i32) -> Arc<Queue> {
+    pub(super) fn queue(&self, topic: &Arc<str>, index: i32, producer: Weak<Shared>) -> Arc<Queue> {
         Arc::new(Queue {
             topic: Arc::clone(topic),
             index,
             lane: OnceLock::new(),
             available: AtomicBool::new(true),
+            producer,
             inner: Mutex::new(QueueInner {
                 open: None,
                 full: VecDeque::new(),
@@ -221,14 +204,25 @@ impl Accumulator {
         only_if_open: bool,
     ) -> Result<Appended, ClientError> {
         let mut appender = self.appender(queue);
-        let placed = appender.append(record, spare, only_if_open)?;
-        appender.release();
-        Ok(placed)
+        let mut appended = match appender.push(record, spare, only_if_open)? {
+            Pushed::In { state, index, crossed } => {
+                Appended::Placed(Placed { state: Arc::clone(state), index, crossed, tell: false })
+            }
+            Pushed::NeedsRoom(bytes) => Appended::NeedsRoom(bytes),
+            Pushed::NothingOpen => Appended::NothingOpen,
+        };
+        let tell = appender.release();
+        match &mut appended {
+            Appended::Placed(placed) => placed.tell = tell,
+            _ if tell => self.signal.ring(),
+            _ => {}
+        }
+        Ok(appended)
     }
 
     /// Holds a partition's lock to append many records.
-    pub fn appender<'a>(&'a self, queue: &'a Arc<Queue>) -> Appender<'a> {
-        Appender { accumulator: self, queue, inner: queue.inner.lock(), tell: false }
+    pub(super) fn appender<'a>(&'a self, queue: &'a Arc<Queue>) -> Appender<'a> {
+        Appender { accumulator: self, queue, inner: queue.inner.lock(), ready: false, lingers: None }
     }
 
     /// Everything sent before is to go at once. Returns the mark to wait for.
@@ -239,23 +233,24 @@ impl Accumulator {
         mark
     }
 
-    /// A batch is waited for: it need not linger.
-    pub fn hurry(&self, state: &Arc<BatchState>) {
+    /// A batch is waited for: it need not linger. True if it did; then the sender is to be told.
+    pub(super) fn hurry(&self, state: &Arc<BatchState>) -> bool {
         if self.linger.is_zero() {
-            return;
+            return false;
         }
         let queue = &state.queue;
         let mut inner = queue.inner.lock();
         let is_open = inner.open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.state, state));
         if !is_open || inner.hurried {
-            return;
+            return false;
         }
         inner.hurried = true;
-        let tell = !std::mem::replace(&mut inner.scheduled, true);
+        let list = !std::mem::replace(&mut inner.scheduled, true);
         drop(inner);
-        if tell {
-            self.signal.schedule(queue);
+        if list {
+            self.signal.list(queue);
         }
+        true
     }
 
     /// What there is to send at `now`. `everything`: nothing lingers.
@@ -316,43 +311,48 @@ pub struct Appender<'a> {
     accumulator: &'a Accumulator,
     queue: &'a Arc<Queue>,
     inner: MutexGuard<'a, QueueInner>,
-    tell: bool,
+    /// A batch is ready to go.
+    ready: bool,
+    /// A batch was opened that may go at that time.
+    lingers: Option<Instant>,
 }
 
 impl Appender<'_> {
-    /// As [`Accumulator::append`].
+    /// Puts a record at the end; see [`Accumulator::append`].
     ///
     /// # Errors
     /// As [`Accumulator::append`].
     #[inline]
-    pub fn append(
+    pub(super) fn push(
         &mut self,
         record: &NewRecord<'_>,
         spare: &mut Option<Buffer>,
         only_if_open: bool,
-    ) -> Result<Appended, ClientError> {
+    ) -> Result<Pushed<'_>, ClientError> {
         let size = record.size_bound();
         let inner = &mut *self.inner;
         let full = inner.open.as_mut().is_some_and(|open| !has_room(open, size, inner.limit));
         if full && let Some(open) = inner.open.take() {
             inner.full.push_back(open.close());
             inner.hurried = false;
-            self.tell = true;
+            self.ready = true;
         }
         let batch_size = self.accumulator.batch_size;
         let open = match &mut inner.open {
             Some(open) => open,
             none => {
                 if only_if_open {
-                    return Ok(Appended::NothingOpen);
+                    return Ok(Pushed::NothingOpen);
                 }
                 let bytes = batch_size.max(size + HEADER_BYTES);
                 let buffer = match spare.take().or_else(|| self.accumulator.pool.try_take(bytes)) {
                     Some(buffer) => buffer,
-                    None => return Ok(Appended::NeedsRoom(bytes)),
+                    None => return Ok(Pushed::NeedsRoom(bytes)),
                 };
-                self.tell = true;
-                none.insert(self.accumulator.open(self.queue, buffer))
+                let open = none.insert(self.accumulator.open(self.queue, buffer));
+                self.lingers = Some(open.opened + self.accumulator.linger);
+                self.ready |= self.accumulator.linger.is_zero();
+                open
             }
         };
         let before = open.builder.uncompressed_bytes();
@@ -363,18 +363,24 @@ impl Appender<'_> {
         open.state.set_count(index as u32 + 1);
         let after = open.builder.uncompressed_bytes();
         let ready = after >= batch_size;
-        self.tell |= ready && before < batch_size;
+        self.ready |= ready && before < batch_size;
         let crossed = ready && (batch_size == 0 || after / batch_size != before / batch_size);
-        Ok(Appended::Placed(Placed { state: Arc::clone(&open.state), index: index as u32, crossed }))
+        Ok(Pushed::In { state: &open.state, index: index as u32, crossed })
     }
 
-    /// Lets the lock go and tells the sender what it has to know.
-    pub fn release(mut self) {
-        let tell = self.tell && !std::mem::replace(&mut self.inner.scheduled, true);
-        drop(self.inner);
-        if tell {
-            self.accumulator.signal.schedule(self.queue);
+    /// Lets the lock go; true if the sender is to be told: not of a batch that lingers longer than the sender sleeps.
+    #[must_use]
+    pub(super) fn release(mut self) -> bool {
+        if !self.ready && self.lingers.is_none() {
+            return false;
         }
+        let list = !std::mem::replace(&mut self.inner.scheduled, true);
+        drop(self.inner);
+        let signal = &self.accumulator.signal;
+        if list {
+            signal.list(self.queue);
+        }
+        self.ready || self.lingers.is_some_and(|until| signal.sleeps_past(until))
     }
 }
 
@@ -394,74 +400,8 @@ fn has_room(open: &mut OpenBatch, size: usize, limit: usize) -> bool {
     after <= limit && open.buffer.try_grow(open.buffer.room().max(size))
 }
 
-/// A topic: its partitions, and where the next record without a key goes.
-pub struct Topic {
-    /// Its name.
-    pub name: Arc<str>,
-    queues: arc_swap::ArcSwap<Vec<Arc<Queue>>>,
-    sticky: AtomicUsize,
-    turn: AtomicUsize,
-}
-
-impl Topic {
-    /// A topic with its partitions.
-    pub(super) fn new(name: Arc<str>, queues: Vec<Arc<Queue>>, sticky: usize) -> Self {
-        Self {
-            name,
-            queues: arc_swap::ArcSwap::from_pointee(queues),
-            sticky: AtomicUsize::new(sticky),
-            turn: AtomicUsize::new(sticky),
-        }
-    }
-
-    /// Its partitions by their numbers.
-    pub fn queues(&self) -> arc_swap::Guard<Arc<Vec<Arc<Queue>>>> {
-        self.queues.load()
-    }
-
-    /// Takes more partitions in.
-    pub(super) fn grow(&self, queues: Vec<Arc<Queue>>) {
-        self.queues.store(Arc::new(queues));
-    }
-
-    /// The partition for keyless records now.
-    pub fn sticky(&self) -> usize {
-        self.sticky.load(Ordering::Relaxed)
-    }
-
-    /// Chooses another partition for keyless records, if it is still `from`: at random among those with a leader.
-    pub fn unstick(&self, from: usize, dice: &super::partitioner::Dice) -> usize {
-        let queues = self.queues();
-        let count = queues.len();
-        if count <= 1 {
-            return 0;
-        }
-        let start = dice.below(count);
-        let usable = |at: &usize| *at != from && queues[*at].available.load(Ordering::Relaxed);
-        let next = (0..count).map(|step| (start + step) % count).find(usable).unwrap_or(from.min(count - 1));
-        match self.sticky.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => next,
-            Err(now) => now.min(count - 1),
-        }
-    }
-
-    /// The next partition in turn that has a leader.
-    pub fn next_in_turn(&self) -> usize {
-        let queues = self.queues();
-        let count = queues.len().max(1);
-        for _ in 0..count {
-            let at = self.turn.fetch_add(1, Ordering::Relaxed) % count;
-            if queues.get(at).is_some_and(|queue| queue.available.load(Ordering::Relaxed)) {
-                return at;
-            }
-        }
-        self.turn.fetch_add(1, Ordering::Relaxed) % count
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::partitioner::Dice;
     use super::super::test_support::{accumulator, put, queue, record};
     use super::*;
 
@@ -547,18 +487,19 @@ mod tests {
     }
 
     #[test]
-    fn keyless_records_go_to_another_partition_with_a_leader() {
+    fn an_opened_batch_rings_for_the_sender_only_if_that_sleeps_past_its_linger() {
         let batches = accumulator(1_000, 100_000, LONG);
-        let queues: Vec<_> = (0..3).map(|index| queue(&batches, "t", index)).collect();
-        queues[1].available.store(false, Ordering::Relaxed);
-        let topic = Topic::new(Arc::from("t"), queues, 0);
-        let dice = Dice::new(1);
-        for _ in 0..50 {
-            let from = topic.sticky();
-            let to = topic.unstick(from, &dice);
-            assert_ne!((to, to), (from, 1));
-        }
-        assert_eq!((0..4).map(|_| topic.next_in_turn()).collect::<Vec<_>>(), [0, 2, 0, 2]);
+        let [first, second, third] = [0, 1, 2].map(|index| queue(&batches, "t", index));
+        let told = |queue, value: &[u8]| put(&batches, queue, value).expect("room").tell;
+        assert!(told(&first, b"x"), "nobody has said how long the sender sleeps");
+        let now = Instant::now();
+        assert!(!batches.signal.sleep_until(now + LONG), "it must look at the list first");
+        batches.signal.take();
+        assert!(batches.signal.sleep_until(now + LONG));
+        assert!(!told(&second, b"x"), "it wakes before that batch has lingered");
+        assert!(!batches.signal.sleep_until(now + 2 * LONG));
+        assert!(told(&third, b"x"), "it would be late");
+        assert!(told(&second, &[0; 950]), "a full batch goes at once");
     }
 
     #[test]

@@ -14,9 +14,10 @@ use std::time::Instant;
 
 use super::batches::Batch;
 use super::delivery::Outcome;
+use super::desk::Event;
 use super::metrics::Metrics;
 use super::request::{self, Part, Verdict};
-use super::sender::{Event, Sender};
+use super::sender::Sender;
 use crate::client::error::ClientError;
 use crate::wire::error_code;
 
@@ -31,11 +32,15 @@ impl Sender {
     pub(super) fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Identity(result) => self.identified(result, now),
-            Event::Answer { node, parts, started, result } => {
+            Event::Packed { lane, batch, result } => self.was_packed(lane, batch, result, now),
+            Event::Answer { node, parts, started, result, direct } => {
                 let lanes: Vec<usize> = parts.iter().map(|part| part.lane).collect();
                 let state = self.nodes.entry(node).or_default();
                 state.in_flight = state.in_flight.saturating_sub(1);
                 state.proven = result.is_ok();
+                if !direct {
+                    state.indirect -= 1;
+                }
                 self.shared.metrics.requests_in_flight.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
                 self.shared.metrics.answered(now.saturating_duration_since(started));
                 for part in &parts {

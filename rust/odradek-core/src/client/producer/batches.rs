@@ -84,6 +84,12 @@ impl Batch {
         self.raw.as_ref().map_or(self.records.len() + HEADER_BYTES, |raw| raw.bytes.len())
     }
 
+    /// True once [`Batch::pack`] has done its work.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.raw.is_none()
+    }
+
     /// Compresses the records, once; later calls do nothing.
     ///
     /// # Errors

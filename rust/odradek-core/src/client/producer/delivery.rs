@@ -198,6 +198,10 @@ pub enum Completion {
     Batch(Arc<BatchState>, Watcher),
     /// Something else that was waited for: room, a topic's metadata, a flush.
     Other(Watcher, Result<(), ClientError>),
+    /// Called in its turn, after what was pushed before it has been dealt with.
+    Mark(OnFlushed),
+    /// The producer is closed: nothing comes any more.
+    End,
 }
 
 /// Called once when everything that was sent before is done.
@@ -318,8 +322,9 @@ mod tests {
         assert!(inner[1].complete(Outcome::Failed(ClientError::Closed), &completions));
         assert!(state.is_done());
         assert_eq!(completions.take().len(), 1);
-        let offset = |index| state.record(index).expect("known").map(|delivered| delivered.offset).ok();
-        assert_eq!((0..5).map(offset).collect::<Vec<_>>(), [Some(100), Some(101), Some(102), Some(200), None]);
+        let offset = |index| state.record(index).expect("known").expect("written").offset;
+        assert_eq!([0, 1, 2, 3].map(offset), [100, 101, 102, 200]);
+        assert!(matches!(state.record(4), Some(Err(ClientError::Closed))));
         assert!(!state.watch(|_| panic!("it is done")));
     }
 

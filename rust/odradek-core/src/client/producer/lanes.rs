@@ -15,8 +15,10 @@ use super::batches::{Batch, Identity, advance};
 /// One partition at the sender.
 pub(super) struct Lane {
     pub queue: Arc<Queue>,
-    /// Taken from the queue, not sent yet for lack of room in a request.
+    /// Taken from the queue, not sent yet: there was no room in a request, or it had to be compressed first.
     pub staged: Option<Batch>,
+    /// Another thread compresses a batch that was taken from the queue: the next one to be staged.
+    pub packing: bool,
     /// To be sent again, oldest first.
     pub resend: VecDeque<Batch>,
     /// Orders of the batches on the wire.
@@ -51,6 +53,7 @@ impl Lane {
         Self {
             queue,
             staged: None,
+            packing: false,
             resend: VecDeque::new(),
             on_wire: Vec::new(),
             listed: false,

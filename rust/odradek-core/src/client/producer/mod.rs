@@ -3,14 +3,17 @@
 //! | file | job |
 //! |---|---|
 //! | [`accumulator`] | records into batches, on the caller's thread |
+//! | [`many`] | a row of them under one lock |
+//! | [`signal`] | telling the sender of them |
 //! | [`pool`] | `buffer.memory` and those who wait for it |
 //! | [`partitioner`] | Kafka's hash of keys |
 //! | [`batches`] | a closed batch: compression, header, splitting |
 //! | [`sender`], [`lanes`], [`answers`] | what is sent when, what is under way, what an answer means |
+//! | [`desk`], [`outbox`] | which thread does that work; how a request leaves |
 //! | [`identity`] | InitProducerId |
 //! | [`request`] | Produce requests around the batches |
 //! | [`delivery`] | the fate of a batch, shared by its futures; flushing |
-//! | [`topics`] | finding a topic's partitions |
+//! | [`topics`] | a topic's partitions: finding them, and where keyless records go |
 //! | [`settings`], [`metrics`] | options in, numbers out |
 //!
 //! Nothing here blocks: where a caller has to wait it is told for what, and how to is the caller's affair (a thread sleeps, a
@@ -20,30 +23,34 @@ pub mod accumulator;
 mod answers;
 pub mod batches;
 pub mod delivery;
+mod desk;
 mod identity;
 mod lanes;
+pub mod many;
 pub mod metrics;
+mod outbox;
 pub mod partitioner;
 pub mod pool;
 pub mod request;
 mod sender;
 pub mod settings;
-mod topics;
+pub mod signal;
+pub mod topics;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwapOption;
-use parking_lot::RwLock;
-
-use self::accumulator::{Accumulator, Appended, NewRecord, Placed, Queue, Topic};
-use self::delivery::{BatchState, Completion, Outcome};
+use self::accumulator::{Accumulator, Appended, NewRecord, Placed};
+use self::delivery::{BatchState, Completion, OnFlushed, Outcome};
+use self::desk::Desk;
 use self::metrics::Metrics;
 use self::partitioner::Dice;
 use self::pool::{Buffer, BufferPool};
 use self::settings::{ProducerSettings, Spread};
+use self::topics::{Known, Topic, Topics};
 use crate::client::cluster::Cluster;
 use crate::client::completion::Completions;
 use crate::client::error::ClientError;
@@ -61,15 +68,18 @@ pub struct Shared {
     /// Counters.
     pub metrics: Metrics,
     cluster: Arc<Cluster>,
-    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
-    last_topic: ArcSwapOption<Topic>,
+    topics: Topics,
     dice: Dice,
     /// Somebody takes completions.
     watched: AtomicBool,
+    /// The thread that does, if it is one of ours.
+    taker: OnceLock<ThreadId>,
     /// Nothing more is taken.
     closed: AtomicBool,
     /// The sender is to give up what is left.
     closing: AtomicBool,
+    /// Where the sender is at work; nothing before it is.
+    desk: OnceLock<Weak<Desk>>,
 }
 
 impl Shared {
@@ -87,9 +97,57 @@ impl Shared {
         self.cluster.check_fork()
     }
 
+    /// Somebody waits for a batch: it lingers no longer.
+    pub fn hurry(&self, state: &Arc<BatchState>) {
+        if self.accumulator.hurry(state) {
+            self.work();
+        }
+    }
+
+    /// Has the sender see to what was just scheduled. True: the caller had better see to it itself, by [`Shared::work`].
+    ///
+    /// That is so when nothing lingers and nothing is under way: a lone record. While something is, records gather.
+    #[must_use]
+    pub fn tell(&self) -> bool {
+        if self.settings.linger.is_zero() && self.metrics.requests_in_flight.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        self.accumulator.signal.ring();
+        false
+    }
+
+    /// Does the sender's work on this thread: a few system calls that don't block. The caller holds no lock.
+    ///
+    /// In a forked child nothing happens: the connections are the parent's.
+    pub fn work(&self) {
+        if self.check_fork().is_err() {
+            return;
+        }
+        match self.desk.get().and_then(Weak::upgrade) {
+            Some(desk) => desk.see_to(),
+            None => self.accumulator.signal.ring(),
+        }
+    }
+
     /// True the first time: whoever asks sees to it that completions are taken.
     pub fn first_watch(&self) -> bool {
         !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// Completions are taken by this thread from now on.
+    pub fn take_here(&self) {
+        self.taker.get_or_init(|| current().id());
+    }
+
+    /// Calls `reached` once all that was pushed so far has been dealt with. False, without a call, if nobody takes
+    /// completions, if that is this very thread, or once the producer is closed.
+    pub fn mark(&self, reached: OnFlushed) -> bool {
+        let taken = self.watched.load(Ordering::Acquire) && self.taker.get() != Some(&current().id());
+        let marks = taken && !self.is_closing();
+        if marks {
+            self.completions.push(0, Completion::Mark(reached));
+        }
+        marks
     }
 
     /// True once what is left has been given up.
@@ -136,16 +194,19 @@ impl Producer {
             accumulator: Accumulator::new(settings.batch_size, settings.max_request_size, settings.linger, pool),
             completions,
             metrics: Metrics::default(),
-            topics: RwLock::default(),
-            last_topic: ArcSwapOption::empty(),
+            topics: Topics::new(),
             dice: Dice::new(u64::from(seed) ^ u64::from(std::process::id()) << 32),
             watched: AtomicBool::new(false),
+            taker: OnceLock::new(),
             closed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            desk: OnceLock::new(),
             cluster: Arc::clone(&cluster),
             settings,
         });
-        cluster.spawn(sender::run(Arc::clone(&shared)));
+        let desk = Desk::new(&shared);
+        shared.desk.get_or_init(|| Arc::downgrade(&desk));
+        cluster.spawn(desk.run());
         Ok(Self { shared })
     }
 
@@ -168,15 +229,8 @@ impl Producer {
     /// A topic that has been found before.
     #[inline]
     #[must_use]
-    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
-        if let Some(last) = &*self.shared.last_topic.load()
-            && *last.name == *name
-        {
-            return Some(Arc::clone(last));
-        }
-        let topic = self.shared.topics.read().get(name).cloned()?;
-        self.shared.last_topic.store(Some(Arc::clone(&topic)));
-        Some(topic)
+    pub fn topic(&self, name: &str) -> Option<Known> {
+        self.shared.topics.get(name)
     }
 
     /// Finds a topic's partitions, at least `partitions` of them, by `deadline`; makes the topic if brokers do that.
@@ -240,7 +294,7 @@ impl Producer {
         let queues = topic.queues();
         let accumulator = &self.shared.accumulator;
         let Some(at) = partition.or_else(|| self.choose(topic, record)) else {
-            return self.send_sticky(topic, &queues, record, spare);
+            return self.send_sticky(topic, record, spare);
         };
         let Some(queue) = queues.get(at) else { return Ok(Sent::NoSuchPartition(queues.len())) };
         Ok(match accumulator.append(queue, record, spare, false)? {
@@ -254,11 +308,10 @@ impl Producer {
     fn send_sticky(
         &self,
         topic: &Topic,
-        queues: &[Arc<Queue>],
         record: &NewRecord<'_>,
         spare: &mut Option<Buffer>,
     ) -> Result<Sent, ClientError> {
-        let accumulator = &self.shared.accumulator;
+        let (accumulator, queues) = (&self.shared.accumulator, topic.queues());
         let mut at = topic.sticky();
         // With one partition there is nothing to choose; else a new batch is opened at another one.
         for only_if_open in [queues.len() > 1, false] {
@@ -302,7 +355,7 @@ impl Producer {
             return;
         }
         self.shared.accumulator.pool.close();
-        self.shared.accumulator.signal.wake();
+        self.shared.accumulator.signal.ring();
         self.shared.cluster.close(Duration::ZERO);
         self.fail_rest();
     }
@@ -327,7 +380,7 @@ impl Drop for Producer {
 mod test_support {
     //! Batches of a few records, without a sender.
 
-    use std::sync::Arc;
+    use std::sync::{Arc, Weak};
     use std::time::Duration;
 
     use super::accumulator::{Accumulator, Appended, NewRecord, Placed, Queue};
@@ -338,7 +391,7 @@ mod test_support {
     }
 
     pub fn queue(accumulator: &Accumulator, topic: &str, index: i32) -> Arc<Queue> {
-        accumulator.queue(&Arc::from(topic), index)
+        accumulator.queue(&Arc::from(topic), index, Weak::new())
     }
 
     pub fn record(value: &[u8]) -> NewRecord<'_> {

@@ -197,7 +197,7 @@ mod tests {
         let topics: Vec<std::sync::Arc<str>> = vec!["b".into(), long.as_str().into()];
         let mut parts = Vec::new();
         for (topic, index) in [(0, 0), (1, 3), (0, 7)] {
-            let queue = batches.queue(&topics[topic], index);
+            let queue = batches.queue(&topics[topic], index, std::sync::Weak::new());
             put(&batches, &queue, format!("{topic}-{index}").as_bytes()).expect("room");
             let (batch, _) = batches.take(&queue, Instant::now(), true);
             let mut batch = batch.expect("a batch");

@@ -1,45 +1,35 @@
-//! The sender: one task on the I/O thread that takes batches, forms requests and deals with the answers.
+//! The sender: takes batches, forms requests and deals with the answers.
 //!
-//! It owns all that concerns what is under way ([`super::lanes`]); no other thread looks at that, so nothing is locked. What an
-//! answer means is in [`super::answers`]. Requests wait in tasks of their own and come back as [`Event`]s.
+//! It owns all that concerns what is under way ([`super::lanes`]). Which thread works on it, and when, is [`super::desk`]'s
+//! affair; what an answer means is in [`super::answers`]; how a request leaves is in [`super::outbox`].
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::mem::take;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::num::NonZero;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use super::accumulator::{Look, Queue};
 use super::batches::{Batch, Identity};
 use super::delivery::Outcome;
+use super::desk::{Desk, Event};
 use super::lanes::{Lane, May};
 use super::metrics::Metrics;
-use super::request::{self, PARTITION_OVERHEAD, Part};
-use super::settings::Acks;
-use crate::client::cluster::{Channel, Node};
+use super::request::{PARTITION_OVERHEAD, Part};
 use crate::client::error::ClientError;
 use crate::client::metadata::MetadataView;
 
 /// Room that a request's own fields may take.
 const REQUEST_OVERHEAD: usize = 512;
 /// How often batches are looked through for those whose time is over, at most and at least.
-const SWEEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+pub(super) const SWEEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// How long the task sleeps when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(3_600);
-
-/// Something came back.
-pub(super) enum Event {
-    /// The answer to a Produce request, `None` with acks=0.
-    Answer { node: i32, parts: Vec<Part>, started: Instant, result: Result<Option<(Bytes, i16)>, ClientError> },
-    /// The answer to InitProducerId.
-    Identity(Result<Identity, ClientError>),
-}
+/// Most batches that are compressed at a time.
+const MAX_PACKERS: usize = 3;
 
 /// What is known of one broker.
 #[derive(Default)]
@@ -47,9 +37,11 @@ pub(super) struct NodeState {
     pub in_flight: usize,
     /// An answer has come over the connection: until then one request at a time, so that connecting keeps the order.
     pub proven: bool,
+    /// Requests that wait for a connection, or may; none overtakes them.
+    pub indirect: usize,
 }
 
-/// The task's state.
+/// The sender's state.
 pub(super) struct Sender {
     pub(super) shared: Arc<Shared>,
     pub(super) lanes: Vec<Lane>,
@@ -64,45 +56,18 @@ pub(super) struct Sender {
     /// Why the last attempt to get one failed.
     identity_error: Option<ClientError>,
     pub(super) identity_attempts: u32,
-    events: mpsc::UnboundedSender<Event>,
+    pub(super) desk: Weak<Desk>,
     next_sweep: Instant,
-}
-
-/// The task.
-pub(super) async fn run(shared: Arc<Shared>) {
-    let (events, mut incoming) = mpsc::unbounded_channel();
-    let mut metadata: watch::Receiver<u64> = shared.cluster.metadata_changed();
-    let mut sender = Sender::new(Arc::clone(&shared), events);
-    loop {
-        let deadline = sender.turn(Instant::now());
-        if shared.closing.load(Ordering::Acquire) {
-            sender.give_up(&ClientError::Closed);
-            return;
-        }
-        tokio::select! {
-            biased;
-            event = incoming.recv() => {
-                let mut next = event;
-                while let Some(event) = next {
-                    sender.handle(event, Instant::now());
-                    next = incoming.try_recv().ok();
-                }
-            }
-            () = shared.accumulator.signal.woken() => {}
-            changed = metadata.changed() => {
-                if changed.is_err() {
-                    sender.give_up(&ClientError::Closed);
-                    return;
-                }
-                sender.metadata_changed();
-            }
-            () = tokio::time::sleep_until(deadline.into()) => {}
-        }
-    }
+    /// Something was sent since the last sweep.
+    pub(super) stirred: bool,
+    /// Batches that other threads compress at the moment, and how many may be.
+    pub(super) packing: usize,
+    pub(super) packers: usize,
 }
 
 impl Sender {
-    fn new(shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, desk: Weak<Desk>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             shared,
             lanes: Vec::new(),
@@ -115,13 +80,16 @@ impl Sender {
             identity_rests_until: None,
             identity_error: None,
             identity_attempts: 0,
-            events,
+            desk,
             next_sweep: Instant::now(),
+            stirred: false,
+            packing: 0,
+            packers: cores.min(MAX_PACKERS),
         }
     }
 
     /// Looks at what is new, sends what may be sent; returns when to come again.
-    fn turn(&mut self, now: Instant) -> Instant {
+    pub(super) fn turn(&mut self, now: Instant) -> Instant {
         let (scheduled, recheck) = self.shared.accumulator.signal.take();
         for queue in scheduled {
             let id = self.lane_of(&queue);
@@ -145,7 +113,9 @@ impl Sender {
             self.sweep(now);
         }
         self.drain(now);
-        let mut next = if self.shared.accumulator.outstanding.count() == 0 { now + IDLE } else { self.next_sweep };
+        // A sweep stays due for a while after the last request, so that the next one need not wake the task for it.
+        let quiet = !self.stirred && self.shared.accumulator.outstanding.count() == 0;
+        let mut next = if quiet { now + IDLE } else { self.next_sweep };
         if let Some(Reverse((at, _))) = self.timers.peek() {
             next = next.min(*at);
         }
@@ -263,6 +233,13 @@ impl Sender {
         }
         let everything = self.in_haste();
         let lane = &mut self.lanes[id];
+        let holds = lane.staged.is_some() || !lane.resend.is_empty();
+        if lane.packing && lane.resend.is_empty() {
+            return None;
+        }
+        if !holds && self.packing >= self.packers {
+            return Some(End::Back);
+        }
         let mut left = Look::Ready;
         let held = lane.resend.pop_front().or_else(|| lane.staged.take());
         let batch = held.or_else(|| {
@@ -276,12 +253,15 @@ impl Sender {
             }
             return None;
         };
-        let batch = self.packed(id, batch)?;
+        let Some(batch) = self.packed(id, batch) else {
+            self.look(id, now);
+            return None;
+        };
         let (parts, size) = requests.entry(node).or_insert_with(|| (Vec::new(), REQUEST_OVERHEAD));
         let more = batch.size() + queue.topic.len() + PARTITION_OVERHEAD;
         if !parts.is_empty() && *size + more > self.shared.settings.max_request_size {
             let lane = &mut self.lanes[id];
-            if batch.sequence.is_some() {
+            if batch.attempts > 0 {
                 lane.again(batch)
             } else {
                 lane.staged = Some(batch)
@@ -297,24 +277,6 @@ impl Sender {
                 None
             }
             Look::Empty => None,
-        }
-    }
-
-    fn packed(&mut self, id: usize, mut batch: Batch) -> Option<Batch> {
-        let settings = &self.shared.settings;
-        let before = batch.size();
-        match batch.pack(settings.compression, settings.level) {
-            Ok(()) => {
-                if batch.attempts == 0 {
-                    Metrics::add(&self.shared.metrics.bytes_uncompressed, before as u64);
-                }
-                Some(batch)
-            }
-            Err(error) => {
-                let what = format!("records for {}", self.place(id));
-                self.fail(id, batch, ClientError::Batch { what, error });
-                None
-            }
         }
     }
 
@@ -334,38 +296,6 @@ impl Sender {
         Metrics::add(&metrics.batches_sent, 1);
         Metrics::add(&metrics.bytes_sent, batch.size() as u64);
         parts.push(Part { lane: id, batch });
-    }
-
-    fn send(&mut self, node: i32, mut parts: Vec<Part>, now: Instant) {
-        self.nodes.entry(node).or_default().in_flight += 1;
-        let metrics = &self.shared.metrics;
-        Metrics::add(&metrics.requests, 1);
-        Metrics::add(&metrics.requests_in_flight, 1);
-        request::sort(&mut parts);
-        let settings = &self.shared.settings;
-        // The answer is waited for no longer than the oldest batch may take.
-        let left =
-            parts.iter().map(|part| (part.batch.opened + settings.delivery_timeout).saturating_duration_since(now));
-        let timeout = left.min().unwrap_or_default().clamp(SWEEP.0, settings.request_timeout.max(SWEEP.0));
-        let (acks, broker_timeout) = (settings.acks, settings.request_timeout);
-        let cluster = Arc::clone(&self.shared.cluster);
-        let events = self.events.clone();
-        self.shared.cluster.spawn(async move {
-            let exchange = async {
-                let versions = cluster.versions(Node::Id(node), Channel::Data, (now + timeout).into()).await?;
-                let version = versions.highest(request::PRODUCE, request::VERSIONS)?;
-                let body = request::encode(&parts, version, acks, broker_timeout)
-                    .map_err(|error| ClientError::Batch { what: "a Produce request".to_owned(), error })?;
-                let answered = acks != Acks::None;
-                let answer = cluster
-                    .call_raw(Node::Id(node), Channel::Data, request::PRODUCE, version, body, timeout, answered)
-                    .await?;
-                Ok(answered.then_some((answer, version)))
-            };
-            let result = exchange.await;
-            // Nobody listens any more once the producer is closed; the batches are ended there.
-            let _ = events.send(Event::Answer { node, parts, started: now, result });
-        });
     }
 
     /// Topic and partition, for a message.
@@ -396,6 +326,7 @@ impl Sender {
         let settings = &self.shared.settings;
         let timeout = settings.delivery_timeout;
         self.next_sweep = now + (timeout / 20).clamp(SWEEP.0, SWEEP.1);
+        self.stirred = false;
         let Some(opened_before) = now.checked_sub(timeout) else { return };
         for id in 0..self.lanes.len() {
             let mut expired = self.lanes[id].take_expired(opened_before);
@@ -434,7 +365,7 @@ impl Sender {
         ClientError::TimedOut { what, after_ms: u64::try_from(after).unwrap_or(u64::MAX) }
     }
 
-    fn metadata_changed(&mut self) {
+    pub(super) fn metadata_changed(&mut self) {
         let view = self.shared.cluster.metadata();
         self.shared.topics_changed(&view);
         let now = Instant::now();
@@ -453,10 +384,10 @@ impl Sender {
         }
         self.identity_rests_until = None;
         self.identity_asked = true;
-        let (cluster, events) = (Arc::clone(&self.shared.cluster), self.events.clone());
+        let (cluster, desk) = (Arc::clone(&self.shared.cluster), Weak::clone(&self.desk));
         let timeout = self.shared.settings.request_timeout;
         self.shared.cluster.spawn(async move {
-            let _ = events.send(Event::Identity(super::identity::ask(&cluster, timeout).await));
+            Desk::bring(&desk, Event::Identity(super::identity::ask(&cluster, timeout).await));
         });
         false
     }
@@ -497,7 +428,7 @@ impl Sender {
     }
 
     /// Ends every batch that is not on the wire.
-    fn give_up(&mut self, error: &ClientError) {
+    pub(super) fn give_up(&mut self, error: &ClientError) {
         let later = Instant::now() + Duration::from_secs(1);
         for id in 0..self.lanes.len() {
             let mut batches = self.lanes[id].take_all();

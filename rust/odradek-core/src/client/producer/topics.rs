@@ -1,14 +1,105 @@
-//! Finding a topic's partitions, and following their growth.
+//! The topics that a producer sends to: finding one, its partitions, and following their growth.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::RwLock;
+
 use super::Shared;
-use super::accumulator::Topic;
+use super::accumulator::Queue;
+use super::partitioner::Dice;
 use crate::client::error::ClientError;
 use crate::client::metadata::{MetadataView, TopicView};
 use crate::wire::error_code;
+
+/// A topic: its partitions, and where the next record without a key goes. When it grows, another takes its place.
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    queues: Vec<Arc<Queue>>,
+    sticky: AtomicUsize,
+    turn: AtomicUsize,
+}
+
+impl Topic {
+    fn new(name: Arc<str>, queues: Vec<Arc<Queue>>, sticky: usize) -> Self {
+        Self { name, queues, sticky: AtomicUsize::new(sticky), turn: AtomicUsize::new(sticky) }
+    }
+
+    /// Its partitions by their numbers.
+    #[inline]
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.queues
+    }
+
+    /// The partition for keyless records now.
+    #[inline]
+    pub fn sticky(&self) -> usize {
+        self.sticky.load(Ordering::Relaxed)
+    }
+
+    /// Chooses another partition for keyless records, if it is still `from`: at random among those with a leader.
+    pub fn unstick(&self, from: usize, dice: &Dice) -> usize {
+        let count = self.queues.len();
+        if count <= 1 {
+            return 0;
+        }
+        let start = dice.below(count);
+        let usable = |at: &usize| *at != from && self.queues[*at].available.load(Ordering::Relaxed);
+        let next = (0..count).map(|step| (start + step) % count).find(usable).unwrap_or(from.min(count - 1));
+        match self.sticky.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => next,
+            Err(now) => now.min(count - 1),
+        }
+    }
+
+    /// The next partition in turn that has a leader.
+    pub fn next_in_turn(&self) -> usize {
+        let count = self.queues.len().max(1);
+        for _ in 0..count {
+            let at = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+            if self.queues.get(at).is_some_and(|queue| queue.available.load(Ordering::Relaxed)) {
+                return at;
+            }
+        }
+        self.turn.fetch_add(1, Ordering::Relaxed) % count
+    }
+}
+
+/// A topic as a sender borrows it; not to be kept.
+pub type Known = Guard<Arc<Topic>>;
+
+/// The topics that have been found. The one that was asked for last is at hand without a lock.
+pub(super) struct Topics {
+    all: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    /// Changed only while `all` is locked, so that it is never older than what is there.
+    last: ArcSwap<Topic>,
+}
+
+impl Topics {
+    pub(super) fn new() -> Self {
+        Self { all: RwLock::default(), last: ArcSwap::from_pointee(Topic::new(Arc::from(""), Vec::new(), 0)) }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, name: &str) -> Option<Known> {
+        let last = self.last.load();
+        if *last.name == *name && !last.queues.is_empty() {
+            return Some(last);
+        }
+        let all = self.all.read();
+        let topic = Arc::clone(all.get(name)?);
+        self.last.store(Arc::clone(&topic));
+        Some(Guard::from_inner(topic))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.all.read().keys().cloned().collect()
+    }
+}
 
 /// Waits until the topic is known with at least `partitions` partitions.
 ///
@@ -73,46 +164,59 @@ fn late(name: &str, partitions: usize, found: Option<(i16, usize)>, after: std::
 
 impl Shared {
     /// The topic with the partitions that the metadata tells of.
-    fn take_in(&self, view: &TopicView) -> Arc<Topic> {
-        let mut topics = self.topics.write();
-        if let Some(known) = topics.get(&view.name) {
-            let known = Arc::clone(known);
-            drop(topics);
-            self.grow(&known, view);
-            return known;
-        }
-        let queues: Vec<_> =
-            (0..view.partitions.len()).map(|index| self.accumulator.queue(&view.name, index as i32)).collect();
-        let sticky = self.dice.below(queues.len());
-        let topic = Arc::new(Topic::new(Arc::clone(&view.name), queues, sticky));
-        topics.insert(Arc::clone(&view.name), Arc::clone(&topic));
-        drop(topics);
-        self.grow(&topic, view);
-        topic
-    }
-
-    fn grow(&self, topic: &Topic, view: &TopicView) {
-        if view.error != 0 {
-            return;
-        }
-        let queues = topic.queues();
-        if view.partitions.len() > queues.len() {
-            let more =
-                (queues.len()..view.partitions.len()).map(|index| self.accumulator.queue(&topic.name, index as i32));
-            topic.grow(queues.iter().cloned().chain(more).collect());
-        }
+    fn take_in(self: &Arc<Self>, view: &TopicView) -> Arc<Topic> {
+        let mut all = self.topics.all.write();
+        let known = all.get(&view.name);
+        let have = known.map_or(&[][..], |known| known.queues());
+        let topic = match known {
+            Some(known) if view.partitions.len() <= have.len() => Arc::clone(known),
+            _ => {
+                let made = (have.len()..view.partitions.len())
+                    .map(|index| self.accumulator.queue(&view.name, index as i32, Arc::downgrade(self)));
+                let queues: Vec<_> = have.iter().cloned().chain(made).collect();
+                let sticky = known.map_or_else(|| self.dice.below(queues.len()), |known| known.sticky());
+                let topic = Arc::new(Topic::new(Arc::clone(&view.name), queues, sticky));
+                all.insert(Arc::clone(&view.name), Arc::clone(&topic));
+                self.topics.last.store(Arc::clone(&topic));
+                topic
+            }
+        };
+        drop(all);
         for (queue, partition) in topic.queues().iter().zip(&view.partitions) {
             queue.available.store(partition.leader >= 0, Ordering::Relaxed);
         }
+        topic
     }
 
     /// Takes new partitions and lost leaders of the known topics over.
-    pub(super) fn topics_changed(&self, view: &MetadataView) {
-        let topics: Vec<_> = self.topics.read().values().cloned().collect();
-        for topic in topics {
-            if let Some(seen) = view.topics.get(&topic.name) {
-                self.grow(&topic, seen);
+    pub(super) fn topics_changed(self: &Arc<Self>, view: &MetadataView) {
+        for name in self.topics.names() {
+            if let Some(seen) = view.topics.get(&name).filter(|seen| seen.error == 0) {
+                self.take_in(seen);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_support::{accumulator, queue};
+    use super::*;
+
+    #[test]
+    fn keyless_records_go_to_another_partition_with_a_leader() {
+        let batches = accumulator(1_000, 100_000, Duration::from_secs(600));
+        let queues: Vec<_> = (0..3).map(|index| queue(&batches, "t", index)).collect();
+        queues[1].available.store(false, Ordering::Relaxed);
+        let topic = Topic::new(Arc::from("t"), queues, 0);
+        let dice = Dice::new(1);
+        for _ in 0..50 {
+            let from = topic.sticky();
+            let to = topic.unstick(from, &dice);
+            assert_ne!((to, to), (from, 1));
+        }
+        assert_eq!((0..4).map(|_| topic.next_in_turn()).collect::<Vec<_>>(), [0, 2, 0, 2]);
     }
 }

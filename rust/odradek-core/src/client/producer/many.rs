@@ -1,0 +1,131 @@
+//! Many records in a row: a partition's lock is taken once for all that follow each other there, until a batch is full.
+
+use std::sync::Arc;
+
+use super::Producer;
+use super::accumulator::{Appender, NewRecord, Pushed};
+use super::delivery::BatchState;
+use super::topics::Topic;
+use crate::client::error::ClientError;
+
+/// Records of one batch that follow each other.
+pub struct Run {
+    /// Their batch.
+    pub state: Arc<BatchState>,
+    /// The first one's place in it.
+    pub first: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Where a row of records was put.
+#[derive(Default)]
+pub struct Runs(Vec<Run>);
+
+impl Runs {
+    /// Them, in the order of the records.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Run] {
+        &self.0
+    }
+
+    /// Adds the record that was put at `index` of a batch.
+    pub fn add(&mut self, state: &Arc<BatchState>, index: u32) {
+        match self.0.last_mut() {
+            Some(run) if Arc::ptr_eq(&run.state, state) && run.first + run.count == index => run.count += 1,
+            _ => self.0.push(Run { state: Arc::clone(state), first: index, count: 1 }),
+        }
+    }
+}
+
+/// What ended a row.
+pub enum End {
+    /// There are no more records.
+    Done,
+    /// There is no room for a new batch of so many bytes.
+    NeedsRoom(usize),
+    /// The topic has no partition of that number, as far as is known; it has so many.
+    NoSuchPartition(usize),
+}
+
+impl Producer {
+    /// Sends what `next` gives until it ends or something is missing; returns how many records were taken, and the end.
+    ///
+    /// `partition`: of all of them. `next` is called while a partition is locked: it must not wait for anything.
+    pub fn send_row<'r>(
+        &self,
+        topic: &Topic,
+        partition: Option<usize>,
+        mut next: impl FnMut() -> Option<NewRecord<'r>>,
+        runs: &mut Runs,
+    ) -> (usize, Result<End, ClientError>) {
+        let mut taken = 0;
+        let mut held: Option<(usize, Appender<'_>)> = None;
+        let end = loop {
+            let Some(record) = next() else { break Ok(End::Done) };
+            let target = partition.or_else(|| self.choose(topic, &record));
+            match self.put(topic, target, &record, &mut held, runs) {
+                Ok(None) => taken += 1,
+                Ok(Some(end)) => break Ok(end),
+                Err(error) => break Err(error),
+            }
+        };
+        self.let_go(&mut held);
+        if self.shared.is_closing() {
+            // Another thread closed the producer meanwhile.
+            self.fail_rest();
+        }
+        (taken, end)
+    }
+
+    /// Puts a record where it belongs, under the lock that is held if that is the one; `None` once it is there.
+    #[inline]
+    fn put<'a>(
+        &'a self,
+        topic: &'a Topic,
+        target: Option<usize>,
+        record: &NewRecord<'_>,
+        held: &mut Option<(usize, Appender<'a>)>,
+        runs: &mut Runs,
+    ) -> Result<Option<End>, ClientError> {
+        self.check_size(record)?;
+        // As in `send_sticky`: with several partitions to choose from, a new batch is opened at another one.
+        let mut only_if_open = target.is_none() && topic.queues().len() > 1;
+        loop {
+            let at = target.unwrap_or_else(|| topic.sticky());
+            let Some(queue) = topic.queues().get(at) else {
+                return Ok(Some(End::NoSuchPartition(topic.queues().len())));
+            };
+            if held.as_ref().is_some_and(|(held_at, _)| *held_at != at) {
+                self.let_go(held);
+            }
+            let (_, appender) = held.get_or_insert_with(|| (at, self.shared.accumulator.appender(queue)));
+            match appender.push(record, &mut None, only_if_open)? {
+                Pushed::In { state, index, crossed } => {
+                    runs.add(state, index);
+                    if crossed {
+                        if target.is_none() {
+                            topic.unstick(at, &self.shared.dice);
+                        }
+                        // The sender may want the batch now.
+                        self.let_go(held);
+                    }
+                    return Ok(None);
+                }
+                Pushed::NeedsRoom(bytes) => return Ok(Some(End::NeedsRoom(bytes))),
+                Pushed::NothingOpen => {
+                    topic.unstick(at, &self.shared.dice);
+                    only_if_open = false;
+                }
+            }
+        }
+    }
+
+    fn let_go(&self, held: &mut Option<(usize, Appender<'_>)>) {
+        if let Some((_, appender)) = held.take()
+            && appender.release()
+        {
+            self.shared.accumulator.signal.ring();
+        }
+    }
+}
