@@ -31,9 +31,9 @@ pub(super) struct Undecoded<'a> {
 }
 
 impl Undecoded<'_> {
-    /// Bytes that it takes besides those of the answer.
-    pub fn overhead_bytes(&self) -> usize {
-        self.reserve.bytes()
+    /// Bytes that its batches take besides those of the answer.
+    pub fn batches_bytes(&self) -> usize {
+        self.reserve.bytes() - Chunk::overhead_bytes(0)
     }
 }
 

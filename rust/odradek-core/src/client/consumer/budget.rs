@@ -1,7 +1,8 @@
 //! The bound on what a fetcher holds: every byte asked for, received or decompressed is leased here until it is dropped.
 //!
 //! A lease lives as long as the memory it stands for: slices of one answer share the answer's lease, so an answer of which
-//! one slice is left still counts in full, as it still takes its memory.
+//! one slice is left still counts in full, as it still takes its memory. What is kept for each partition, records or not,
+//! makes the bound smaller.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
+    standing: AtomicUsize,
     used: AtomicUsize,
     wanted: AtomicBool,
     wake: Arc<Notify>,
@@ -21,13 +23,24 @@ impl Budget {
     /// A budget of `limit` bytes; `wake` is notified when bytes come back after [`Budget::want`].
     #[must_use]
     pub fn new(limit: usize, wake: Arc<Notify>) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0), wanted: AtomicBool::new(false), wake })
+        Arc::new(Self {
+            limit,
+            standing: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
+            wake,
+        })
     }
 
-    /// The bound in bytes.
+    /// The bound in bytes of what is leased.
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit - self.standing.load(Ordering::Acquire)
+    }
+
+    /// Takes so many bytes out of the bound, but never more than half of it: without any room nothing could be read.
+    pub fn set_standing(&self, bytes: usize) {
+        self.standing.store(bytes.min(self.limit / 2), Ordering::Release);
     }
 
     /// Bytes leased at present.
@@ -39,7 +52,7 @@ impl Budget {
     /// Bytes that may still be leased.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.used())
+        self.limit().saturating_sub(self.used())
     }
 
     /// Asks for a notification when bytes come back.
@@ -110,6 +123,19 @@ mod tests {
         assert_eq!((first.bytes(), budget.used()), (30, 30));
         drop(first);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_stands_makes_the_bound_smaller_and_leaves_half_of_it() {
+        let budget = Budget::new(100, Arc::new(Notify::new()));
+        budget.set_standing(30);
+        let lease = budget.lease(60);
+        assert_eq!((budget.limit(), budget.used(), budget.room()), (70, 60, 10));
+        budget.set_standing(1_000);
+        assert_eq!((budget.limit(), budget.room()), (50, 0));
+        drop(lease);
+        budget.set_standing(0);
+        assert_eq!(budget.room(), 100);
     }
 
     #[tokio::test]

@@ -116,7 +116,8 @@ impl Chunk {
     /// Bytes that a chunk of so many batches takes besides those of its records.
     #[must_use]
     pub fn overhead_bytes(batches: usize) -> usize {
-        size_of::<Self>() + batches * size_of::<Batch>()
+        // The queue that holds it may be half empty.
+        2 * size_of::<Self>() + batches * size_of::<Batch>()
     }
 
     /// A chunk that is nothing but an error.

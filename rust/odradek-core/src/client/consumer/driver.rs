@@ -16,6 +16,7 @@ use tokio::time::sleep_until;
 
 use super::answer::{self, Undecoded};
 use super::budget::Lease;
+use super::chunk::Chunk;
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
 use super::offsets::{self, Question, Reply};
@@ -29,8 +30,8 @@ use crate::log::types::TopicPartition;
 
 /// A partition is asked for again while less than this many answers' worth of it is buffered.
 const PREFETCH_ANSWERS: usize = 4;
-/// What an answer takes for a partition besides its records: its fields, its chunk.
-const PARTITION_BYTES: usize = 512;
+/// What request and answer take for a partition besides its records: the fields of both, encoded and decoded.
+const FIELDS_BYTES: usize = 512;
 /// Answers of fewer bytes than this are decoded at once: their records should not wait for another request to be written.
 const DECODED_AT_ONCE_BYTES: usize = 16 * 1024;
 /// Topic errors in metadata that no waiting mends: not authorized, invalid name.
@@ -52,7 +53,8 @@ struct Driver {
     requests: JoinSet<Done>,
     turns: u64,
     asking_metadata: bool,
-    /// Bytes that answers came to take besides their own, of each thousand; the worst of late. Small batches make it large.
+    /// Bytes that an answer's batches came to take besides their own, of each thousand; the worst of late. Small batches make
+    /// it large.
     overhead_permille: usize,
 }
 
@@ -294,7 +296,7 @@ impl Driver {
 
     /// Bytes to ask for, so that the answer and all that is kept beside it stay within a lease.
     fn bytes_within(&self, leased: usize, partitions: usize) -> usize {
-        let rest = leased.saturating_sub(partitions.saturating_mul(PARTITION_BYTES)).max(leased / 2);
+        let rest = leased.saturating_sub(partitions.saturating_mul(partition_bytes())).max(leased / 2);
         (rest.saturating_mul(1000) / (1000 + self.overhead_permille)).max(1)
     }
 
@@ -302,7 +304,7 @@ impl Driver {
     fn bytes_for(&self, partitions: usize) -> usize {
         let bytes = usize::try_from(self.shared.settings.partition_max_bytes).unwrap_or(1).saturating_mul(partitions);
         let beside = (bytes / 1000 + 1).saturating_mul(self.overhead_permille);
-        bytes.saturating_add(beside).saturating_add(partitions.saturating_mul(PARTITION_BYTES))
+        bytes.saturating_add(beside).saturating_add(partitions.saturating_mul(partition_bytes()))
     }
 
     fn spawn_fetch(&mut self, to: (i32, Lane), session: Option<Session>, wanted: Vec<Wanted>, lease: Lease) {
@@ -369,6 +371,8 @@ impl Driver {
         }
         source.session = session;
         lease.resize(bytes.len());
+        // As long as the answer is taken apart.
+        let _fields = shared.budget.lease(wanted.len().saturating_mul(FIELDS_BYTES));
         {
             let mut state = shared.lock();
             state.stats.answered(bytes.len(), latency);
@@ -395,7 +399,7 @@ impl Driver {
             answer::begin(&shared, node, one, answered, nothing)
         });
         let undecoded: Vec<_> = answers.collect();
-        let overhead: usize = undecoded.iter().map(Undecoded::overhead_bytes).sum();
+        let overhead: usize = undecoded.iter().map(Undecoded::batches_bytes).sum();
         let permille = overhead.saturating_mul(1000) / bytes.len().max(1);
         self.overhead_permille = permille.max(self.overhead_permille - self.overhead_permille / 8);
         if bytes.len() >= DECODED_AT_ONCE_BYTES {
@@ -444,6 +448,11 @@ impl Driver {
         }
         while ends.join_next().await.is_some() {}
     }
+}
+
+/// What a partition takes in an answer besides its records and batches.
+fn partition_bytes() -> usize {
+    FIELDS_BYTES + Chunk::overhead_bytes(0)
 }
 
 /// Who leads a partition.

@@ -176,6 +176,7 @@ impl Fetcher {
     pub fn assign(&self, wanted: &[(TopicPartition, i64)]) -> Result<(), ClientError> {
         let mut state = self.state()?;
         let (came, left) = state.positions.assign(wanted);
+        self.shared.budget.set_standing(state.positions.bytes());
         state.drop_stale();
         self.shared.announce(&mut state);
         drop(state);

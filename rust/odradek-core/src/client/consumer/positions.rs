@@ -20,6 +20,9 @@ pub const EARLIEST: i64 = -3;
 /// As `auto.offset.reset` says.
 pub const BY_POLICY: i64 = -4;
 
+/// What is kept for an assigned partition besides its entry in the map: about 120 bytes in the fetch session, 280 in the
+/// metadata while it is renewed, 300 in Python.
+const BESIDE_BYTES: usize = 768;
 /// Time until the first look at a partition at its end that is not part of a fetch which the broker holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -297,6 +300,14 @@ impl Positions {
             }
         }
         self.generations
+    }
+
+    /// Bytes that the assigned partitions take without any records.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // A table is at most 7/8 full.
+        let table = self.map.capacity() / 7 * 8 * size_of::<(TopicPartition, Partition)>();
+        table + self.map.len() * BESIDE_BYTES
     }
 
     /// Puts a partition behind all others of its broker.
