@@ -60,6 +60,22 @@ def test_a_position_that_was_only_looked_up_is_not_committed_over_an_explicit_co
     assert consumer(group_id=group).committed([one])[one] == OffsetAndMetadata(7, "note")
 
 
+def test_a_seek_counts_no_more_once_its_partition_was_given_up(consumer, topic, produce, unique):
+    """The position looked up for it when it came back was committed over what others had committed meanwhile."""
+    produce(topic, 30)
+    one, group = TopicPartition(topic, 0), unique("group")
+    committer = consumer(group_id=group, auto_offset_reset="latest")
+    committer.assign([one])
+    committer.seek(one, 5)
+    committer.assign([])
+    committer.assign([one])
+    assert committer.position(one) == 30
+    other = consumer(group_id=group)
+    other.commit({one: OffsetAndMetadata(7, "note")})
+    committer.close()
+    assert other.committed([one])[one] == OffsetAndMetadata(7, "note")
+
+
 def test_iteration_hands_out_one_record_after_the_other(reader, topic, produce):
     values = produce(topic, 50)[0]
     assert [record.value for record in itertools.islice(reader, 50)] == values

@@ -93,6 +93,7 @@ class Core:
         self.has_polled = False
         """Until the first poll, positions that the fetcher has looked up ahead are nobody's progress."""
         self._sought: set[TopicPartition] = set()
+        """Those held, without a break, since `seek` gave them their position."""
         self.group_id = options.text("group.id")
         self.auto_commit = self.group_id is not None and options.flag("enable.auto.commit")
         self.api_timeout = options.seconds("default.api.timeout.ms")
@@ -137,6 +138,7 @@ class Core:
         """Hold and fetch exactly these; return the new ones."""
         partitions = list(target)
         added = self.holdings.replace(partitions)
+        self._sought = (self._sought & self.holdings.held()).difference(added)
         self.unread.keep(self.holdings.held())
         self.fetcher.assign([(topic, partition, _UNKNOWN) for topic, partition in partitions])
         return added
