@@ -118,7 +118,7 @@ bootstrap, topic, call = sys.argv[1:]
 one = odradek.Consumer(bootstrap, group_id="ctrl-c", heartbeat_interval_ms=200)
 one.subscribe(topic)
 if call == "callback":
-    one.subscribe(topic, on_assigned=lambda partitions: time.sleep(60))
+    one.subscribe(topic, on_assigned=lambda partitions: threading.Event().wait())
 else:
     while not one.assignment():
         one.poll(0.1)

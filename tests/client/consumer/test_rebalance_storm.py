@@ -31,6 +31,8 @@ class World:
         self.bootstrap, self.topic, self.strategy = bootstrap, topic, strategy
         self.random = random.Random(seed)
         self.lock = threading.Lock()
+        self.progress = threading.Condition(self.lock)
+        """Told of every commit and every failure; shares the lock."""
         self.owners = {}
         self.doubled = []
         """(partition, earlier owner, later owner): innocent when the earlier one turns out to have lost it, or is dead."""
@@ -81,7 +83,9 @@ class Member(threading.Thread):
         try:
             self.live()
         except Exception as error:  # noqa: BLE001  the test tells
-            self.world.failures.append((self.name, error))
+            with self.world.lock:
+                self.world.failures.append((self.name, error))
+                self.world.progress.notify_all()
 
     def live(self):
         world = self.world
@@ -116,6 +120,7 @@ class Member(threading.Thread):
                 continue
             with world.lock:
                 world.confirmed.update(places)
+                world.progress.notify_all()
         if self.end == "die":
             self.dead = True
             consumer._closed = True  # no word to anybody, as after kill -9
@@ -174,9 +179,8 @@ def test_nothing_is_lost_or_read_again_and_nobody_shares_a_partition(strategy, s
             over.set()
             producing.join()
         assert len(places) > 20
-        end = time.monotonic() + 40
-        while not places <= world.confirmed.keys() and time.monotonic() < end and not world.failures:
-            time.sleep(0.05)
+        with world.lock:
+            world.progress.wait_for(lambda: places <= world.confirmed.keys() or world.failures, 40)
         world.over.set()
         for one in members:
             one.join(20)
