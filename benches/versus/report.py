@@ -144,7 +144,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "Figures are medians over the rounds. A ratio is odradek's figure over Kafka's of the same round (median, lowest and",
         "highest over the rounds). Client and broker share the machine over loopback; everything is hot in the page cache.",
         "GB is 10^9 bytes, MB of memory 2^20. A bar or an aim with an x is a ratio, one without is odradek's own figure.",
-        '"Over calm" is a probe\'s p99 beside a storm over its p99 just before it, same broker, same round.',
+        "\"Over calm\" is a probe's p99 beside a storm over its p99 just before it, same broker: the median of a round's turns.",
         "",
         *table(found),
     ]

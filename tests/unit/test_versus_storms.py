@@ -26,6 +26,15 @@ def test_a_probe_in_a_storm_is_held_against_its_own_calm() -> None:
     assert found["fetch_p50_us"] == 70
 
 
+def test_one_spoiled_turn_does_not_spoil_a_round() -> None:
+    assert storms.medians(
+        [{"p99_us": 300, "p50_us": 3}, {"p99_us": 50_000, "p50_us": 1}, {"p99_us": 310, "p50_us": 2}]
+    ) == {
+        "p99_us": 310,
+        "p50_us": 2,
+    }
+
+
 def test_the_rate_of_a_storm_is_known_after_the_block() -> None:
     with storms.blowing(program(BEGIN, "sys.stdin.readline()", SAY)) as seen:
         assert seen == {}

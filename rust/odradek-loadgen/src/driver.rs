@@ -12,8 +12,13 @@ use crate::paced;
 use crate::report::Report;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+const FOREVER: Duration = Duration::from_secs(86_400);
 
 /// What one answer carried.
 pub struct Answer {
@@ -42,6 +47,7 @@ pub struct Limits {
     bytes: u64,
     period: Option<Duration>,
     in_flight: usize,
+    ended: Arc<AtomicBool>,
 }
 
 impl Limits {
@@ -65,7 +71,27 @@ impl Limits {
             bytes: megabytes.map_or(u64::MAX, |n| n.saturating_mul(1 << 20)),
             period: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
             in_flight,
+            ended: Arc::default(),
         })
+    }
+
+    /// The same, but until standard input ends in place of `--seconds`.
+    ///
+    /// # Errors
+    /// There is no thread to wait for that.
+    pub fn until_input_ends(self) -> Result<Self> {
+        let ended = Arc::clone(&self.ended);
+        std::thread::Builder::new().spawn(move || {
+            // What can't be read has ended, too.
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            ended.store(true, Ordering::Relaxed);
+        })?;
+        Ok(Self { seconds: FOREVER, ..self })
+    }
+
+    /// Whether standard input was waited for and has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// How long traffic is not counted.
@@ -95,6 +121,7 @@ pub struct Meter {
     records: u64,
     latency: Histogram,
     last: Instant,
+    ended: Arc<AtomicBool>,
 }
 
 impl Meter {
@@ -111,6 +138,7 @@ impl Meter {
             records: 0,
             latency: Histogram::new(),
             last: now,
+            ended: Arc::clone(&limits.ended),
         }
     }
 
@@ -130,9 +158,9 @@ impl Meter {
         self.latency.record(u64::try_from((now - started).as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Whether time or volume is up.
+    /// Whether time, volume or standard input is up.
     pub fn is_over(&self, now: Instant) -> bool {
-        now >= self.ends || self.bytes >= self.bytes_wanted
+        now >= self.ends || self.bytes >= self.bytes_wanted || self.ended.load(Ordering::Relaxed)
     }
 
     /// Rates and latencies.

@@ -136,6 +136,31 @@ pub fn read_heartbeat(body: &[u8]) -> Result<i16> {
     Ok(error)
 }
 
+/// `LeaveGroup` 4 of all `members` at once.
+pub fn leave(group: &str, members: &[Membership]) -> Vec<u8> {
+    let mut w = Writer::request(13, 4, true);
+    w.string(group);
+    w.array(members.len());
+    for member in members {
+        w.string(&member.member_id);
+        w.null();
+        w.tags();
+    }
+    w.tags();
+    w.frame()
+}
+
+/// The error code of a `LeaveGroup` 4 answer; those of single members are not looked at.
+///
+/// # Errors
+/// It is not in shape.
+pub fn read_leave(body: &[u8]) -> Result<i16> {
+    let mut r = Reader::new(body);
+    r.tags()?;
+    r.i32()?;
+    r.i16()
+}
+
 /// OffsetCommit 8 of `offset` for partitions 0 to `partitions` of `topic`; also where each offset stands in the frame.
 pub fn commit(group: &str, member: &Membership, topic: &str, partitions: i32, offset: i64) -> (Vec<u8>, Vec<usize>) {
     let mut w = Writer::request(8, 8, true);

@@ -39,7 +39,7 @@ commands and their options (defaults in brackets):
             --partitions-per-request [1] --verify-crc [no] --scatter [no]: from anywhere in the log, not in order;
             and the limits below
   storm     --kind metadata|heartbeat|commit|rejoin --members [200] in --groups [1] --topics [1000] expected in
-            Metadata, --topic T --partitions [12] to commit, and the limits below
+            Metadata, --topic T --partitions [12] to commit, and the limits below; without --seconds until standard input ends
   writable  --prefix T --topics [1] --partitions [1] --timeout [120]: until each partition of T0, T1, ... took a record
   ready     --timeout [60]: until ApiVersions is answered
   idle      --connections [1000]: open them, then wait until standard input ends

@@ -52,6 +52,16 @@ impl Group {
         Ok(())
     }
 
+    /// Have all members leave.
+    ///
+    /// # Errors
+    /// The coordinator answers an error.
+    pub fn leave(&self, address: &str) -> Result<()> {
+        let mut connection = messages::open(address)?;
+        let answer = connection.call(wire::leave(&self.name, &self.members))?;
+        messages::expect(wire::read_leave(&answer)?, "LeaveGroup")
+    }
+
     /// The group's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -16,6 +16,7 @@ pub const SENT: &[(i16, i16, &str)] = &[
     (10, 3, "FindCoordinator"),
     (11, 6, "JoinGroup"),
     (12, 4, "Heartbeat"),
+    (13, 4, "LeaveGroup"),
     (14, 4, "SyncGroup"),
 ];
 

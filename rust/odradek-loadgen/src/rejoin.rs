@@ -1,7 +1,6 @@
 //! `storm --kind rejoin`: a group whose members all rejoin, round after round; with `--rate` a round starts when its
 //! members' JoinGroups are due, and one that is late is timed from then.
 
-use crate::args::Args;
 use crate::driver::Limits;
 use crate::failure::Result;
 use crate::histogram::Histogram;
@@ -13,8 +12,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// A round that does not end as it must.
-pub fn run(args: &Args, mut group: Group) -> Result<String> {
-    let limits = Limits::from(args, 1)?;
+pub fn run(limits: &Limits, group: &mut Group) -> Result<String> {
     let warm = Instant::now();
     while warm.elapsed() < limits.warmup() {
         group.rebalance()?;
@@ -25,7 +23,7 @@ pub fn run(args: &Args, mut group: Group) -> Result<String> {
     let members = u32::try_from(group.members.len()).unwrap_or(u32::MAX);
     let period = limits.period().map(|period| period * members);
     let mut due = since;
-    while count == 0 || since.elapsed() < limits.seconds() {
+    while count == 0 || (since.elapsed() < limits.seconds() && !limits.has_ended()) {
         let round = period.map_or_else(Instant::now, |period| start(&mut due, period));
         group.rebalance()?;
         rounds.record(u64::try_from(round.elapsed().as_nanos()).unwrap_or(u64::MAX));

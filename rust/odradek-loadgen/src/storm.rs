@@ -1,5 +1,6 @@
 //! `storm`: many clients that ask the control plane one thing, as fast as it answers or (`--rate`) at a rate.
-//! `storming` on standard error says that its members are formed.
+//! `storming` on standard error says that its members are formed. Without `--seconds` it ends with standard input,
+//! and its members leave, so that they don't time out while something else is measured.
 
 use crate::args::Args;
 use crate::connection::Connection;
@@ -97,10 +98,14 @@ impl Crowd {
         self.groups.iter().flat_map(|group| group.members.iter().map(|each| request(group.name(), each))).collect()
     }
 
-    fn drive(mut self, limits: &Limits, traffic: &mut impl Traffic) -> Result<String> {
+    fn drive(mut self, address: &str, limits: &Limits, traffic: &mut impl Traffic) -> Result<String> {
         let mut open: Vec<Connection> = self.groups.iter_mut().flat_map(|group| group.connections.drain(..)).collect();
         announce();
-        Ok(driver::run(&mut open, limits, traffic)?.number("form_s", self.seconds).line())
+        let report = driver::run(&mut open, limits, traffic)?;
+        if limits.has_ended() {
+            self.groups.iter().try_for_each(|group| group.leave(address))?;
+        }
+        Ok(report.number("form_s", self.seconds).line())
     }
 }
 
@@ -118,6 +123,7 @@ pub fn run(args: &Args) -> Result<String> {
     let address: String = args.required("address")?;
     let kind: String = args.required("kind")?;
     let limits = Limits::from(args, 1)?;
+    let limits = if args.optional::<f64>("seconds")?.is_none() { limits.until_input_ends()? } else { limits };
     match kind.as_str() {
         "metadata" => {
             let (members, topics) = (args.count("members", 200)?, args.count("topics", 1000)?);
@@ -129,7 +135,7 @@ pub fn run(args: &Args) -> Result<String> {
         "heartbeat" => {
             let crowd = Crowd::form(args, &address)?;
             let frames = crowd.each(groups::heartbeat);
-            crowd.drive(&limits, &mut Heartbeat { frames })
+            crowd.drive(&address, &limits, &mut Heartbeat { frames })
         }
         "commit" => {
             let topic: String = args.required("topic")?;
@@ -138,14 +144,18 @@ pub fn run(args: &Args) -> Result<String> {
             let crowd = Crowd::form(args, &address)?;
             let requests = crowd.each(|group, member| groups::commit(group, member, &topic, wide, 0));
             let (frames, offsets_at) = requests.into_iter().unzip();
-            crowd.drive(&limits, &mut Commit { frames, offsets_at, next: 0, partitions: partitions as u64 })
+            crowd.drive(&address, &limits, &mut Commit { frames, offsets_at, next: 0, partitions: partitions as u64 })
         }
         "rejoin" => {
             let mut crowd = Crowd::form(args, &address)?;
             match (crowd.groups.pop(), crowd.groups.is_empty()) {
-                (Some(group), true) => {
+                (Some(mut group), true) => {
                     announce();
-                    rejoin::run(args, group)
+                    let report = rejoin::run(&limits, &mut group)?;
+                    if limits.has_ended() {
+                        group.leave(&address)?;
+                    }
+                    Ok(report)
                 }
                 _ => Err(Failure::new("--kind rejoin is for one group")),
             }
