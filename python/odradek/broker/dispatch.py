@@ -12,6 +12,7 @@ nowhere else:
 
 import asyncio
 import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -112,6 +113,7 @@ class Dispatcher:
         try:
             while lane:
                 await self._serve(lane.popleft())
+                os.sched_yield()  # an I/O thread that became ready on this core need not wait for a time slice's end
         finally:
             del self._lanes[connection_id]
 
