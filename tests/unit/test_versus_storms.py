@@ -35,6 +35,22 @@ def test_one_spoiled_turn_does_not_spoil_a_round() -> None:
     }
 
 
+def test_a_probe_without_an_answer_says_the_length_of_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {
+        "produce": program('sys.exit("odradek-loadgen: nothing was answered after the warm-up")'),
+        "fetch": program("print('{\"p99_us\": 3}')"),
+    }
+    monkeypatch.setattr(storms, "_probe", lambda _session, kind, _data, _seconds: words[kind])
+    found = storms.probes(None, "t", 2)  # type: ignore[arg-type]  # the session only goes to what is replaced
+    assert found == {"produce": {"p50_us": 2_000_000, "p99_us": 2_000_000}, "fetch": {"p99_us": 3}}
+
+
+def test_a_probe_that_meets_an_error_ends_the_case_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storms, "_probe", lambda *_: program('sys.exit("error 87")'))
+    with pytest.raises(RunFailedError, match="error 87"):
+        storms.probes(None, "t", 2)  # type: ignore[arg-type]  # as above
+
+
 def test_the_rate_of_a_storm_is_known_after_the_block() -> None:
     with storms.blowing(program(BEGIN, "sys.stdin.readline()", SAY)) as seen:
         assert seen == {}
