@@ -4,6 +4,7 @@ Only options, logging and signals are here; what a broker is made of: `odradek.b
 """
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -91,6 +92,7 @@ async def _run(settings: "BrokerSettings") -> None:
     server = Server(settings)
     await server.start()
     click.echo(f"odradek ready on {server.address}")
+    gc.freeze()  # what was made so far stays: to walk it again took every full collection 8 ms
     told = asyncio.create_task(stopping.wait())
     either: set[asyncio.Future[Any]] = {told, server.failed}
     try:
