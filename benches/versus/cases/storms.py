@@ -160,6 +160,7 @@ def probes(session: Session, data: str, seconds: float) -> dict[str, dict[str, A
     finally:
         for process in running.values():
             process.kill()
+            process.communicate()
     return said
 
 
