@@ -60,7 +60,7 @@ slow: $(NATIVE) ## The long runs: crash rounds, fuzzing with many seeds
 	$(PYTEST) -q -m 'slow and not peer'
 
 .PHONY: bench
-bench: $(NATIVE) ## Native against pure Python: encode, decode, CRC, codecs, append, index
+bench: $(NATIVE) ## Native against pure Python: encode, decode, CRC, codecs, append, index; starting and restoring a broker
 	$(PYTEST) -q benches --benchmark-only --benchmark-columns=median,ops,rounds --benchmark-group-by=group
 
 .PHONY: versus

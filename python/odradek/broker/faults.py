@@ -2,7 +2,7 @@
 
 The faults happen in the real server, in front of every API: Rust counts and applies them (`net/faults.rs`), and where
 Python serves the API it builds the error answer (`failure.py`). Nothing here is a mock, and a broker without faults
-pays nothing for them.
+pays a flag that it looks at once a request.
 """
 
 import math
