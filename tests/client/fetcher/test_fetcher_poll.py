@@ -117,6 +117,25 @@ def test_a_seek_before_the_first_poll_waits_for_no_fetch_of_the_old_position(
     assert [record.value for record in fetcher.poll(10_000, 10)] == [b"a", b"b"]
 
 
+def test_nothing_that_can_be_read_waits_for_a_fetch_that_the_broker_holds(
+    reader: Callable[..., Reader], make_topic: Callable[..., str], fill: Callable[..., None]
+) -> None:
+    """While one partition's buffer was full, the fetch of the others at their end kept it waiting for `fetch.max.wait.ms`."""
+    topic = make_topic(partitions=2)
+    for _ in range(60):
+        fill(topic, [bytes(30_000)])
+    fetcher = reader(**{"max.partition.fetch.bytes": "40000", "fetch.max.wait.ms": "60000"})
+    fetcher.assign([(topic, 0, 0), (topic, 1, 0)])
+    fetcher.read(1)
+    while fetcher.metrics()["buffered_bytes"] < 160_000:
+        threading.Event().wait(0.001)
+    assert [record.offset for record in fetcher.read(59)] == list(range(1, 60))
+    fetcher.set_position(topic, 0, 57)
+    assert [record.offset for record in fetcher.read(3)] == [57, 58, 59]
+    fill(topic, [b"late"])
+    assert fetcher.read(1)[0].value == b"late"
+
+
 def test_paused_partitions_are_silent(
     reader: Callable[..., Reader], make_topic: Callable[..., str], fill: Callable[..., None]
 ) -> None:
