@@ -118,12 +118,6 @@ impl ControlQueue {
         taken
     }
 
-    /// True when a request waits to be taken.
-    #[must_use]
-    pub fn has_waiting(&self) -> bool {
-        !self.inner.lock().waiting.is_empty()
-    }
-
     /// Number of requests not taken yet and number taken or waiting without an answer.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
