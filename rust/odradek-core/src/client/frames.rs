@@ -1,20 +1,17 @@
 //! Cuts a byte stream into response frames. Memory grows with what has come, not with what a length claims, and a frame that
 //! is kept keeps no more than its own bytes.
-//!
-//! A large frame has pages of its own, mapped when its length is known: they are taken as bytes come, and go back to the
-//! system with the frame. From the heap, frames of all sizes that come and go made the process twice as large as what a
-//! consumer held.
 
 use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
-use memmap2::MmapMut;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::net::TcpStream;
 
 /// Longest response: longer ones are no answer of a Kafka broker.
 pub const MAX_RESPONSE_BYTES: usize = 1 << 30;
 /// Room for small frames; a larger frame gets memory of its own.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// First piece of memory of a large frame; doubled as it fills.
+const FIRST_PIECE_BYTES: usize = 1 << 20;
 const LENGTH_BYTES: usize = 4;
 
 /// What one read brought.
@@ -38,32 +35,20 @@ pub struct BadLength {
 /// Collects bytes and gives frames, without their length field.
 pub struct FrameReader {
     buffer: BytesMut,
-    /// Size of the frame that is next to come, if it is too large for the buffer.
-    awaited: Option<usize>,
     large: Option<Large>,
     max_bytes: usize,
 }
 
 struct Large {
-    pages: MmapMut,
-    filled: usize,
-}
-
-impl Large {
-    fn begun(start: &[u8], size: usize) -> io::Result<Self> {
-        let mut pages = MmapMut::map_anon(size)?;
-        #[cfg(target_os = "linux")]
-        let _ = pages.advise(memmap2::Advice::HugePage); // only a wish
-        pages[..start.len()].copy_from_slice(start);
-        Ok(Self { pages, filled: start.len() })
-    }
+    bytes: Vec<u8>,
+    size: usize,
 }
 
 impl FrameReader {
     /// An empty one; a frame of more than `max_bytes` is refused.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: BytesMut::new(), awaited: None, large: None, max_bytes }
+        Self { buffer: BytesMut::new(), large: None, max_bytes }
     }
 
     /// Reads once.
@@ -71,16 +56,14 @@ impl FrameReader {
     /// # Errors
     /// The system's.
     pub fn read(&mut self, stream: &TcpStream) -> io::Result<Read> {
-        if let Some(size) = self.awaited {
-            self.large = Some(Large::begun(&self.buffer, size)?);
-            self.awaited = None;
-            self.buffer.clear();
-        }
         let result = match &mut self.large {
             Some(large) => {
-                let read = stream.try_read(&mut large.pages[large.filled..]);
-                large.filled += read.as_ref().unwrap_or(&0);
-                read
+                if large.bytes.len() == large.bytes.capacity() {
+                    let more = large.bytes.len().max(FIRST_PIECE_BYTES).min(large.size - large.bytes.len());
+                    large.bytes.reserve_exact(more);
+                }
+                let room = large.bytes.capacity().min(large.size) - large.bytes.len();
+                stream.try_read_buf(&mut (&mut large.bytes).limit(room))
             }
             None => {
                 self.buffer.reserve(if self.buffer.is_empty() { BUFFER_BYTES } else { BUFFER_BYTES / 2 });
@@ -100,11 +83,11 @@ impl FrameReader {
     /// # Errors
     /// [`BadLength`] when the length is negative, too short for an answer or over the limit.
     pub fn frame(&mut self) -> Result<Option<Bytes>, BadLength> {
-        if let Some(large) = self.large.take_if(|large| large.filled == large.pages.len()) {
-            return Ok(Some(Bytes::from_owner(large.pages)));
-        }
-        if self.large.is_some() || self.awaited.is_some() {
-            return Ok(None);
+        if let Some(large) = &self.large {
+            if large.bytes.len() < large.size {
+                return Ok(None);
+            }
+            return Ok(self.large.take().map(|large| Bytes::from(large.bytes)));
         }
         let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -120,7 +103,10 @@ impl FrameReader {
         }
         if length + LENGTH_BYTES > BUFFER_BYTES {
             self.buffer.advance(LENGTH_BYTES);
-            self.awaited = Some(length);
+            let mut bytes = Vec::with_capacity(length.min(FIRST_PIECE_BYTES));
+            bytes.extend_from_slice(&self.buffer);
+            self.buffer.clear();
+            self.large = Some(Large { bytes, size: length });
         }
         Ok(None)
     }
@@ -134,8 +120,6 @@ impl FrameReader {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BufMut;
-
     use super::*;
 
     #[test]
