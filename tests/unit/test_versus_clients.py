@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from benches.versus_clients import drive, report
 from benches.versus_clients.cases import CASES, FIGURES, LIMIT
-from benches.versus_clients.job import Job, Sizes
+from benches.versus_clients.job import BATCH_BYTES, Job, Sizes
 
 DRIVERS = Path(drive.__file__).parent / "drivers"
 
@@ -40,10 +40,11 @@ def test_each_case_is_judged_against_a_library_that_runs_in_it(case) -> None:
 
 
 def test_what_is_written_is_of_the_size_that_is_reported() -> None:
-    for size in (100, 1024):
-        values = Job("localhost:1", "t", size, 1.0, "none", 1).values()
+    for size, codec in ((100, "none"), (1024, "zstd")):
+        values = Job("localhost:1", "t", size, 1.0, codec, 1).values()
         assert {len(value) for value in values} == {size}
-        assert len(set(values)) == 500
+        assert len(set(values)) == len(values) >= 500
+    assert sum(map(len, values)) > 4 * BATCH_BYTES, "no line comes twice in a batch"
 
 
 @pytest.mark.parametrize(
