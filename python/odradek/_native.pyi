@@ -738,6 +738,8 @@ class Fetcher:
         """
     def positions(self) -> dict[tuple[str, int], tuple[int, int]]:
         """Return (position, leader epoch of the record before it or -1) of each partition that has one: what to commit."""
+    def troubles(self) -> list[tuple[str, int, float, str]]:
+        """Return (topic, partition, seconds, why) of those that could not be fetched or looked up for so long; paused ones not."""
     def pause(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Neither fetch nor return these. What is buffered of them stays unless others need the room.
 

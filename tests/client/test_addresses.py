@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -105,3 +106,19 @@ def test_a_broker_that_tells_an_address_where_nobody_is_has_its_listener_blamed(
     with pytest.raises((NoBrokersAvailableError, TimeoutError), match="advertised") as caught:
         use(broker.bootstrap, "orders", **QUICK, **limits)
     assert wrong in str(caught.value)
+
+
+def test_a_consumer_of_assigned_partitions_logs_why_nothing_comes(
+    own_broker: Callable[..., BrokerProcess], caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = f"127.0.0.1:{free_port()}"
+    broker = own_broker(advertised_listeners=f"PLAINTEXT://{wrong}")
+    with odradek.Consumer(broker.bootstrap, **QUICK) as consumer:
+        consumer.assign([odradek.TopicPartition("orders", 0)])
+        end = time.monotonic() + SECONDS
+        while not caplog.messages and time.monotonic() < end:
+            assert consumer.poll(0.1) == []
+    [message, *_] = caplog.messages
+    assert message.startswith("nothing can be read of orders-0")
+    assert wrong in message
+    assert "advertised" in message

@@ -119,6 +119,19 @@ impl PyFetcher {
         Ok(positions)
     }
 
+    fn troubles(&self) -> PyResult<Vec<(String, i32, f64, String)>> {
+        let (now, mut rows) = (Instant::now(), Vec::new());
+        self.fetcher
+            .each(|name, partition| {
+                if let Some((since, why)) = partition.trouble() {
+                    let seconds = now.saturating_duration_since(since).as_secs_f64();
+                    rows.push((name.topic.to_string(), name.partition, seconds, why.to_owned()));
+                }
+            })
+            .map_err(from_client)?;
+        Ok(rows)
+    }
+
     fn pause(&self, partitions: Vec<Place>) -> PyResult<()> {
         self.set_paused(partitions, true)
     }

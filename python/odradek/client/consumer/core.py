@@ -22,6 +22,7 @@ from odradek.client.consumer.offsets import Found, OffsetQueries
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Callbacks, Holdings
 from odradek.client.consumer.transport import Clock, Transport
+from odradek.client.consumer.troubles import tell
 from odradek.client.consumer.unread import Unread
 from odradek.client.consumer.wanted import Wanted
 from odradek.config.client import ClientOptions
@@ -117,6 +118,7 @@ class Core:
         self._positioning: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._commit_timer: asyncio.Task[None] | None = None
+        self._watch = asyncio.ensure_future(tell(fetcher, self._clock))
         self._ends_at: float | None = None
         """When closing has to be done, by the clock; None while it has not begun."""
         self.commits = 0
@@ -382,7 +384,7 @@ class Core:
 
         The transport is closed by whoever made it.
         """
-        for timer in (self._commit_timer, self._positioning):
+        for timer in (self._commit_timer, self._positioning, self._watch):
             if timer is not None:
                 timer.cancel()
         left = 0.0 if self._ends_at is None else max(self._ends_at - self._clock.now(), 0.0)

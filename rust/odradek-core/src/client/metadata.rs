@@ -93,6 +93,18 @@ impl MetadataView {
         (partition.leader >= 0).then_some((partition.leader, partition.leader_epoch))
     }
 
+    /// Why [`MetadataView::leader`] has no answer, for a message.
+    #[must_use]
+    pub fn why_leaderless(&self, topic: &str) -> String {
+        match self.topics.get(topic) {
+            None => "nothing is known of the topic".to_owned(),
+            Some(topic) if topic.error != 0 => {
+                format!("the topic is gone or can't be used (error code {})", topic.error)
+            }
+            Some(_) => "the partition has no leader".to_owned(),
+        }
+    }
+
     /// The picture after this one, out of a Metadata answer about all topics that are still of interest.
     #[must_use]
     pub fn next(&self, answer: &MetadataResponse) -> Self {

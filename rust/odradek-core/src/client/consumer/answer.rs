@@ -154,6 +154,7 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     }
     if TRANSIENT.contains(&code) {
         partition.failed(now, client.retry_backoff, client.retry_backoff_max);
+        partition.troubled(now, format!("broker {node} answered error code {code} to a fetch"));
         partition.awaits_metadata = Some(shared.cluster.metadata().version);
         drop(guard);
         shared.cluster.request_refresh();

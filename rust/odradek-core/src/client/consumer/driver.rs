@@ -186,6 +186,7 @@ impl Driver {
                 Err(None) => {
                     partition.failed(now, settings.retry_backoff, settings.retry_backoff_max);
                     partition.awaits_metadata = Some(view.version);
+                    partition.troubled(now, view.why_leaderless(&name.topic));
                     plan.refresh = true;
                     if let Some(at) = partition.retry_at {
                         plan.due_at(at);
@@ -419,9 +420,11 @@ impl Driver {
     fn fetch_failed(&mut self, wanted: &[Wanted], error: ClientError) {
         let mut state = self.shared.lock();
         state.stats.fetch_errors += 1;
+        let (now, why) = (Instant::now(), error.to_string());
         for one in wanted {
             if let Some(partition) = state.positions.current(&one.partition, one.generation) {
                 partition.asked = false;
+                partition.troubled(now, why.clone());
                 // The replica nearby may be gone; its leader knows.
                 partition.replica = None;
             }

@@ -199,7 +199,9 @@ pub(super) fn apply(shared: &Shared, state: &mut State, name: &TopicPartition, g
         }
         Reply::EpochEnd(end, epoch) => truncated(shared, state, name, end, epoch),
         Reply::Code(code) if TRANSIENT.contains(&code) => {
-            partition.failed(Instant::now(), client.retry_backoff, client.retry_backoff_max);
+            let now = Instant::now();
+            partition.failed(now, client.retry_backoff, client.retry_backoff_max);
+            partition.troubled(now, format!("its leader answered error code {code} when asked for offsets"));
             partition.awaits_metadata = Some(shared.cluster.metadata().version);
             return true;
         }
@@ -212,7 +214,9 @@ pub(super) fn apply(shared: &Shared, state: &mut State, name: &TopicPartition, g
             (partition.stage, partition.validated_epoch) = (Stage::Fetch, i32::MAX);
         }
         Reply::Failed(error) => {
-            partition.failed(Instant::now(), client.retry_backoff, client.retry_backoff_max);
+            let now = Instant::now();
+            partition.failed(now, client.retry_backoff, client.retry_backoff_max);
+            partition.troubled(now, error.to_string());
             partition.awaits_metadata = Some(shared.cluster.metadata().version);
             if !error.retriable() && !matches!(error, ClientError::Closed) {
                 state.failure = Some(error);

@@ -90,6 +90,8 @@ pub struct Partition {
     pub retry_at: Option<Instant>,
     /// Failures in a row.
     pub failures: u32,
+    /// Since when it is not served, and why.
+    trouble: Option<(Instant, String)>,
     /// Newer metadata than this version, with a leader, ends the wait.
     pub awaits_metadata: Option<u64>,
     /// What to do once the error was told.
@@ -132,6 +134,7 @@ impl Partition {
             replica: None,
             retry_at: None,
             failures: 0,
+            trouble: None,
             awaits_metadata: None,
             resume: Stage::Unset,
             bad: None,
@@ -178,9 +181,21 @@ impl Partition {
         self.retry_at = Some(now + wait);
     }
 
+    /// Notes why it is not served at the moment, for [`Partition::trouble`].
+    pub fn troubled(&mut self, now: Instant, why: String) {
+        let since = self.trouble.as_ref().map_or(now, |(since, _)| *since);
+        self.trouble = Some((since, why));
+    }
+
+    /// Since when it could not be fetched or looked up, and why at last; `None` when it can, or is not wanted.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(Instant, &str)> {
+        self.trouble.as_ref().filter(|_| !self.paused).map(|(since, why)| (*since, why.as_str()))
+    }
+
     /// Notes that the broker served it.
     pub fn succeeded(&mut self) {
-        (self.retry_at, self.failures, self.awaits_metadata) = (None, 0, None);
+        (self.retry_at, self.failures, self.awaits_metadata, self.trouble) = (None, 0, None, None);
     }
 
     /// Stops until a poll tells the error that is queued.

@@ -348,13 +348,7 @@ impl Sender {
         let queue = &self.lanes[id].queue;
         let why = match (&batch.last_error, self.leaderless.contains(&id)) {
             (Some(error), _) => format!("; the last attempt of {}: {error}", batch.attempts),
-            (None, true) => match self.shared.cluster.metadata().topics.get(&queue.topic) {
-                None => "; nothing is known of the topic".to_owned(),
-                Some(topic) if topic.error != 0 => {
-                    format!("; the topic is gone or can't be used (error code {})", topic.error)
-                }
-                Some(_) => "; the partition has no leader".to_owned(),
-            },
+            (None, true) => format!("; {}", self.shared.cluster.metadata().why_leaderless(&queue.topic)),
             (None, false) => match &self.identity_error {
                 Some(error) => format!("; no producer id could be had: {error}"),
                 None => String::new(),
