@@ -1,8 +1,11 @@
 """odradek: an event broker that speaks Kafka's wire protocol, inside a Python package."""
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""Type checkers know the name. `typing` takes most of the time until `__main__` can make Ctrl-C quiet."""
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from odradek.broker.embedded import Broker
     from odradek.client.admin.admin import Admin
     from odradek.client.admin.values import (
@@ -56,7 +59,7 @@ _HOMES = {
 """Public names and the modules that define them; imported at first use, so that the command line starts quickly."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 
