@@ -7,6 +7,7 @@ swallowed comes again. How a record is written is in `record_format.py`.
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +15,7 @@ import click
 
 from odradek.cli.cluster import Cluster, connection_options
 from odradek.cli.command import Command
-from odradek.cli.failures import CommandError, is_passing
+from odradek.cli.failures import CommandError, is_passing, reason
 from odradek.cli.parameters import KEY_VALUE
 from odradek.cli.record_format import PRINT_PROPERTIES, RecordWriter, json_writer, line_writer, template_writer
 from odradek.cli.signals import StopRequest, stop_on_signals
@@ -28,6 +29,8 @@ __all__ = ["consume"]
 
 _POLL_SECONDS = 0.2
 _COMMIT_SECONDS = 5.0
+_LAST_SECONDS = 3.0
+"""How long the broker has, after Ctrl-C, for the last commit and to let the member go."""
 _MOST_RECORDS = 500
 
 
@@ -108,7 +111,14 @@ class _Loop:
     """Poll, write, commit what was written, until a limit or a request to stop."""
 
     def __init__(
-        self, cluster: Cluster, consumer: "Consumer", output: Output, limits: Limits, *, commits: bool
+        self,
+        cluster: Cluster,
+        consumer: "Consumer",
+        output: Output,
+        limits: Limits,
+        stop: StopRequest,
+        *,
+        commits: bool,
     ) -> None:
         """Make the loop.
 
@@ -116,43 +126,87 @@ class _Loop:
             cluster: turns errors into lines.
             consumer: to be subscribed or assigned before `run`.
             output: where records go.
-            limits: when to stop.
+            limits: when to stop by itself.
+            stop: the user's request; it cuts short what waits for the broker.
             commits: whether what was written is committed: in a group.
         """
         self.cluster = cluster
         self.consumer = consumer
         self.output = output
         self.limits = limits
+        self.stop = stop
         self.commits = commits
         self.written: dict[TopicPartition, int] = {}
         """Next offset of partitions of which something was written since the last commit."""
         self.last_record = self.last_commit = time.monotonic()
 
-    def run(self, stop: StopRequest) -> None:
-        """Consume."""
+    def run(self) -> None:
+        """Consume, commit what was written, and leave the group if that was the user's wish."""
+        try:
+            with suppress(KeyboardInterrupt):  # the request to stop, while the broker was waited for
+                try:
+                    self._consume()
+                finally:
+                    self.commit()
+        finally:
+            if self.stop:
+                self._leave()
+
+    def _consume(self) -> None:
         with self.cluster.doing("consume"):
-            while not stop and not self._done():
+            while not self.stop and not self._done():
                 records = self._poll()
                 if records:
                     self.last_record = time.monotonic()
                     self.written |= self.output.put(records)
                 elif self.limits.at_end and self._at_end():
                     break
-                if self.commits and self.written and time.monotonic() - self.last_commit >= _COMMIT_SECONDS:
+                if time.monotonic() - self.last_commit >= _COMMIT_SECONDS:
                     self.commit()
 
     def commit(self, _partitions: object = None) -> None:
-        """Commit what was written; also what the group calls before it takes partitions away."""
+        """Commit what was written; also what the group calls before it takes partitions away.
+
+        Raises:
+            KeyboardInterrupt: the user wants to stop; what was written is for `_leave` to commit.
+        """
+        self.last_commit = time.monotonic()
+        if not self.commits or not self.written:
+            return
+        with self.stop.cutting_short():
+            self._commit(self.cluster.timeout)
+
+    def _commit(self, timeout: float) -> None:
         from odradek.errors import CommitFailedError
 
-        self.last_commit = time.monotonic()
         written, self.written = self.written, {}
-        if not written:
-            return
         try:
-            self.consumer.commit(written, timeout=self.cluster.timeout)
+            self.consumer.commit(written, timeout=timeout)
         except CommitFailedError as error:  # others have the partitions now, and read these records once more
             click.echo(f"odradek: {error}", err=True)
+        except KeyboardInterrupt:
+            self.written = written
+            raise
+
+    def _leave(self) -> None:
+        """Commit and leave the group in the time that is left for it.
+
+        Raises:
+            CommandError: the commit was not confirmed.
+        """
+        from odradek.errors import OdradekError
+
+        seconds = min(_LAST_SECONDS, self.cluster.timeout)
+        ends_at = time.monotonic() + seconds
+        try:
+            if self.commits and self.written:
+                self._commit(seconds)
+        except OdradekError as error:
+            raise CommandError(
+                f"the last records are not known to be committed, and may be read again: {reason(error)}"
+            ) from error
+        finally:
+            self.consumer.close(max(0.0, ends_at - time.monotonic()))
 
     def _poll(self) -> "list[ConsumerRecord]":
         from odradek.errors import OdradekError
@@ -177,8 +231,9 @@ class _Loop:
         assigned = self.consumer.assignment()
         if not assigned:
             return False
-        ends = self.consumer.end_offsets(assigned, timeout=self.cluster.timeout)
-        return all(self.consumer.position(place, timeout=self.cluster.timeout) >= end for place, end in ends.items())
+        with self.stop.cutting_short():
+            ends = self.consumer.end_offsets(assigned, timeout=self.cluster.timeout)
+            return all(self.consumer.position(at, timeout=self.cluster.timeout) >= end for at, end in ends.items())
 
 
 def _split_properties(properties: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -244,7 +299,7 @@ def consume(
     """Print records of TOPIC, from now on or from the beginning.
 
     Without --group every partition is read and nothing is committed. Ctrl-C commits what was printed (with --group),
-    leaves the group and exits with code 130.
+    leaves the group and exits with code 130; the broker has 3 s for that.
     """
     if group is not None and (partition is not None or offset is not None):
         raise click.UsageError("--partition and --offset can't go with --group: the group says who reads what")
@@ -266,16 +321,14 @@ def consume(
         settings["group.id"] = group
     consumer = cluster.consumer(**settings)
     limits = Limits(max_messages, None if timeout_ms is None else timeout_ms / 1000, exit_at_end)
-    loop = _Loop(cluster, consumer, Output(sys.stdout.buffer, write), limits, commits=group is not None)
+    output = Output(sys.stdout.buffer, write)
     if group is None:
         _assign(cluster, consumer, topic, partition, start)
     else:
         cluster.topic(cluster.admin(), topic)
-        consumer.subscribe([topic], on_revoked=loop.commit)
     with stop_on_signals() as stop:
-        try:
-            loop.run(stop)
-        finally:
-            if group is not None:
-                loop.commit()
+        loop = _Loop(cluster, consumer, output, limits, stop, commits=group is not None)
+        if group is not None:
+            consumer.subscribe([topic], on_revoked=loop.commit)
+        loop.run()
     click.get_current_context().exit(stop.exit_code)

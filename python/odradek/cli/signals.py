@@ -13,6 +13,8 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.interrupts = False
+        """The first signal interrupts, too."""
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -22,6 +24,17 @@ class StopRequest:
         """0 if nobody asked, else 128 + the signal's number as shells report it: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.signal if self.signal else 0
 
+    @contextmanager
+    def cutting_short(self) -> Iterator[None]:
+        """Wait for somebody else in this block: a request to stop, also one from before, is a KeyboardInterrupt in it."""
+        self.interrupts = True
+        try:
+            if self:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.interrupts = False
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
@@ -29,9 +42,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if request:
+        again = bool(request)
+        request.signal = request.signal or signal.Signals(number)
+        if again or request.interrupts:
             raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
 
     with _handled_by(note):
         yield request
