@@ -66,6 +66,24 @@ def test_ctrl_c_ends_a_run_whose_broker_no_longer_answers_and_shows_its_figures(
     assert " records " in ended.out
 
 
+def test_ctrl_c_ends_a_reading_group_member_whose_broker_no_longer_answers(start: Start) -> None:
+    """It showed its figures at once, and then waited for `--timeout` to commit and to leave."""
+    with odradek.Broker() as broker:
+        with odradek.Producer(broker.bootstrap_servers) as producer:
+            producer.send("t", b"x")
+        reading = ("bench", "consume", "t", "--group", "g", "--records", "100", "--timeout", "600")
+        running = start(*reading, "-b", broker.bootstrap_servers)
+        assert running.process.stderr is not None
+        while not (progress := running.process.stderr.readline()).startswith(b"1 of 100 records read"):
+            assert progress  # it has not ended
+        broker.faults.pause()
+        ended = running.interrupt()
+        broker.faults.resume()
+    assert ended.code == 130, ended.err
+    assert ended.out.startswith("1 records read in ")
+    assert "group g: closing ran out of time" in ended.err
+
+
 def test_records_that_no_broker_took_are_told_with_the_reason_and_the_cure(offline: Run) -> None:
     with odradek.Broker() as broker:
         broker.faults.fail("Produce", "NOT_LEADER_OR_FOLLOWER", times=None)

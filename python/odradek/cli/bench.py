@@ -32,7 +32,7 @@ _CHUNK = 1000
 _POLL_RECORDS = 10_000
 _IDLE_SECONDS = 10.0
 _LAST_SECONDS = 1.0
-"""How long an interrupted run waits for its last acknowledgements."""
+"""How long an interrupted run waits for its last acknowledgements, or for its last commit and to leave the group."""
 
 _records = click.option(
     "--records", type=click.IntRange(min=1), default=1_000_000, show_default=True, metavar="N", help="How many records."
@@ -218,6 +218,8 @@ def consume(
             meter.bytes += sum(len(record.value or b"") + len(record.key or b"") for record in batch)
             meter.show()
     meter.end()
+    if stop:
+        consumer.close(_LAST_SECONDS)
     _finish(cluster, meter, stop, as_json)
     if meter.records < records:
         raise CommandError(
