@@ -187,6 +187,25 @@ fn an_advertised_address_that_is_wrong_is_told_from_a_dead_server() {
 }
 
 #[test]
+fn a_call_whose_time_ends_before_the_next_attempt_says_why_the_last_one_failed() {
+    let broker = Broker::start(&[]);
+    let wrong = dead_port();
+    let advertised = BrokerInfo { node_id: 1, host: "127.0.0.1".to_owned(), port: i32::from(wrong), rack: None };
+    broker.engine.publish_brokers(vec![advertised], 1);
+    let never = [("reconnect.backoff.ms", "3600000"), ("reconnect.backoff.max.ms", "3600000")];
+    let cluster = cluster(&servers(&broker), &never);
+    assert!(refreshed(&cluster, PATIENCE).is_ok(), "the bootstrap server answers");
+    for patience in [PATIENCE, Duration::from_millis(20)] {
+        let error = on(&cluster, move |cluster| async move {
+            cluster.versions(Node::Id(1), Channel::Data, Instant::now() + patience).await
+        })
+        .expect_err("nothing listens there");
+        let text = error.to_string();
+        assert!(text.contains("refused") && text.contains("advertised.listeners"), "{text}");
+    }
+}
+
+#[test]
 fn a_broker_that_is_not_in_the_cluster_is_an_error_that_names_it() {
     let broker = Broker::start(&[]);
     let cluster = cluster(&servers(&broker), &[]);

@@ -62,6 +62,7 @@ const VAIN_ATTEMPTS: u32 = 4;
 struct Health {
     failures: u32,
     retry_at: Instant,
+    last: ClientError,
 }
 
 /// What the tasks share. They don't hold the [`Cluster`], so dropping that ends them.
@@ -311,8 +312,18 @@ impl Shared {
         match timeout_at(deadline, connection.ready()).await {
             Ok(Ok(versions)) => Ok((connection, versions)),
             Ok(Err(error)) => Err(self.explained(node, error)),
-            Err(_) => Err(timed_out("a connection", connection.peer(), deadline - begun)),
+            Err(_) => Err(match self.last_failure(connection.peer()) {
+                Some(error) => self.explained(node, error),
+                None => timed_out("a connection", connection.peer(), deadline - begun),
+            }),
         }
+    }
+
+    /// Why an address could not be reached the last time: what a caller is told whose time runs out before the next attempt.
+    fn last_failure(&self, peer: &str) -> Option<ClientError> {
+        let health = self.health.lock();
+        let mut failed = health.iter().filter(|((host, port), _)| peer_name(host, *port) == peer);
+        failed.next().map(|(_, health)| health.last.clone())
     }
 
     /// Adds to a failure to connect that the address is one that a broker advertises, where the user never named it.
@@ -448,8 +459,8 @@ impl Shared {
             }
             Err(error) => {
                 let rest = grown(self.settings.reconnect_backoff, self.settings.reconnect_backoff_max, failures);
-                let health = Health { failures: failures.saturating_add(1), retry_at: Instant::now() + rest };
-                self.health.lock().insert(address, health);
+                let (failures, retry_at) = (failures.saturating_add(1), Instant::now() + rest);
+                self.health.lock().insert(address, Health { failures, retry_at, last: error.clone() });
                 connection.end(&error);
                 if self.refresher.view().version > 0 {
                     self.refresher.request(false);
