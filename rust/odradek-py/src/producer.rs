@@ -23,7 +23,7 @@ use crate::producer_calls::{Call, Dispatcher, dispatch, hang, start_dispatcher, 
 use crate::producer_future::{
     AsyncDeliveryFuture, DeliveryFuture, ManyFuture, Slot, block, deadline, from_client, timed_out,
 };
-use crate::producer_many::{Common, listed, partly};
+use crate::producer_many::{Asked, listed, partly};
 use crate::producer_record::{Convert, HeaderList, payload};
 
 /// What is set once by `_open`.
@@ -157,7 +157,7 @@ impl Opened {
                 Ok(Tried::Placed(placed, record.timestamp_ms))
             }
             Sent::NeedsRoom(bytes) => Ok(Tried::NeedsRoom(bytes)),
-            Sent::NoSuchPartition(_) => Ok(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
+            Sent::NoSuchPartition => Ok(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
         }
     }
 
@@ -345,11 +345,11 @@ impl NativeProducer {
         let many = self._start_many(timestamp_ms)?;
         let (values, keys) = (listed(values)?, keys.map(listed).transpose()?);
         let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
-        let common = Common { partition, headers: &headers.views()? };
+        let asked = Asked { values: &values, keys: keys.as_ref(), partition, headers: &headers.views()? };
         let until = Instant::now() + opened.producer.shared().settings.max_block;
         let mut start = 0;
         while start < values.len() {
-            let (next, tried) = opened.send_some(topic_name(topic)?, &many, &values, keys.as_ref(), start, &common)?;
+            let (next, tried) = opened.send_some(topic_name(topic)?, &many, &asked, start)?;
             start = next;
             if let Some(tried) = tried
                 && let Err(error) = opened.wait_for(py, topic_name(topic)?.to_str()?, &tried, until)
@@ -440,8 +440,8 @@ impl NativeProducer {
     ) -> PyResult<(usize, i64)> {
         let opened = self.opened()?;
         let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
-        let common = Common { partition, headers: &headers.views()? };
-        let (next, tried) = opened.send_some(topic_name(topic)?, many, values, keys, start, &common)?;
+        let asked = Asked { values, keys, partition, headers: &headers.views()? };
+        let (next, tried) = opened.send_some(topic_name(topic)?, many, &asked, start)?;
         Ok((next, lacks(&tried)))
     }
 

@@ -152,7 +152,7 @@ impl ArrowRows {
                         }
                     }
                     Sent::NeedsRoom(bytes) => return Ok(End::NeedsRoom(bytes)),
-                    Sent::NoSuchPartition(count) => return Ok(End::NoSuchPartition(count)),
+                    Sent::NoSuchPartition => return Ok(End::NoSuchPartition),
                 }
                 next.1 += 1;
             }

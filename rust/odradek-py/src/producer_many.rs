@@ -16,8 +16,12 @@ use crate::producer_record::HeaderList;
 /// Records between two looks whether a signal came.
 const CHUNK: usize = 16_384;
 
-/// What all records of a `send_many` have in common.
-pub struct Common<'a> {
+/// What a `send_many` was called with, beside the topic.
+pub struct Asked<'a, 'py> {
+    /// Values.
+    pub values: &'a Bound<'py, PyTuple>,
+    /// As many keys, if there are any.
+    pub keys: Option<&'a Bound<'py, PyTuple>>,
     /// Partition, if the caller chose it.
     pub partition: Option<i32>,
     /// Headers, if any.
@@ -80,11 +84,10 @@ impl Opened {
         &self,
         name: &Bound<'py, PyString>,
         many: &ManyFuture,
-        values: &Bound<'py, PyTuple>,
-        keys: Option<&Bound<'py, PyTuple>>,
+        asked: &Asked<'_, 'py>,
         start: usize,
-        common: &Common<'_>,
     ) -> PyResult<(usize, Option<Tried>)> {
+        let Asked { values, keys, partition, headers } = *asked;
         if let Some(keys) = keys
             && keys.len() != values.len()
         {
@@ -94,7 +97,7 @@ impl Opened {
         let mut at = start;
         while at < values.len() {
             if self.convert.is_plain() {
-                let (taken, tried) = self.send_plain(name, many, values, keys, at, common);
+                let (taken, tried) = self.send_plain(name, many, asked, at);
                 at += taken;
                 match tried {
                     Ok(None) if taken > 0 => {
@@ -109,7 +112,6 @@ impl Opened {
             let value = values.get_item(at)?;
             let key = keys.map(|keys| keys.get_item(at)).transpose()?;
             let key = key.as_ref().filter(|key| !key.is_none());
-            let Common { partition, headers } = *common;
             let timestamp_ms = Some(many.timestamp_ms());
             let arguments = Arguments { value: &value, key, partition, headers, timestamp_ms };
             match self.send(name, &arguments, |_, _| Ok(None)) {
@@ -127,14 +129,13 @@ impl Opened {
         &self,
         name: &Bound<'_, PyString>,
         many: &ManyFuture,
-        values: &Bound<'_, PyTuple>,
-        keys: Option<&Bound<'_, PyTuple>>,
+        asked: &Asked<'_, '_>,
         start: usize,
-        common: &Common<'_>,
     ) -> (usize, PyResult<Option<Tried>>) {
+        let Asked { values, keys, headers, .. } = *asked;
         let ready = || -> PyResult<_> {
             self.producer.check().map_err(|error| from_client(&error))?;
-            Ok((common.partition.map(checked).transpose()?, self.producer.topic(name.to_str()?)))
+            Ok((asked.partition.map(checked).transpose()?, self.producer.topic(name.to_str()?)))
         };
         let (partition, topic) = match ready() {
             Ok((partition, Some(topic))) => (partition, topic),
@@ -149,7 +150,7 @@ impl Opened {
                 Some(keys) => plain(keys, at)?,
                 None => None,
             };
-            Some(NewRecord { timestamp_ms: many.timestamp_ms(), key, value, headers: common.headers })
+            Some(NewRecord { timestamp_ms: many.timestamp_ms(), key, value, headers })
         };
         let (taken, end) = self.producer.send_row(&topic, partition, next, &mut many.runs());
         (taken, end.map(|end| missing(&end, partition)).map_err(|error| from_client(&error)))
@@ -171,6 +172,6 @@ fn missing(end: &End, partition: Option<usize>) -> Option<Tried> {
     match end {
         End::Done => None,
         End::NeedsRoom(bytes) => Some(Tried::NeedsRoom(*bytes)),
-        End::NoSuchPartition(_) => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
+        End::NoSuchPartition => Some(Tried::NeedsTopic(partition.unwrap_or(0) + 1)),
     }
 }

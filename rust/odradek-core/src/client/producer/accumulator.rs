@@ -104,31 +104,18 @@ pub struct Placed {
     pub state: Arc<BatchState>,
     /// Its place in the batch.
     pub index: u32,
-    /// Whether the batch has reached (another) `batch.size` with it: keyless records go elsewhere now.
-    pub crossed: bool,
     /// The caller has to tell the sender ([`Shared::tell`]).
     pub tell: bool,
 }
 
-/// What appending came to.
-pub enum Appended {
-    /// It is in.
-    Placed(Placed),
+/// What pushing a record came to.
+pub(super) enum Pushed<'a> {
+    /// It is in this batch, at this place. `crossed`: the batch has reached (another) `batch.size` with it, so that keyless
+    /// records go elsewhere now.
+    In { state: &'a Arc<BatchState>, index: u32, crossed: bool },
     /// There is no room for a new batch of so many bytes.
     NeedsRoom(usize),
     /// There is no open batch, and the caller wanted to know before one is opened.
-    NothingOpen,
-}
-
-/// As [`Appended`], to those who hold the partition's lock.
-pub(super) enum Pushed<'a> {
-    /// It is in this batch, at this place. `crossed`: see [`Placed`].
-    In {
-        state: &'a Arc<BatchState>,
-        index: u32,
-        crossed: bool,
-    },
-    NeedsRoom(usize),
     NothingOpen,
 }
 
@@ -192,35 +179,7 @@ impl Accumulator {
         })
     }
 
-    /// Puts a record at the end of a partition. `spare`: a buffer for a new batch, if one was waited for.
-    ///
-    /// # Errors
-    /// [`ClientError::Batch`] for a record that no batch can hold.
-    pub fn append(
-        &self,
-        queue: &Arc<Queue>,
-        record: &NewRecord<'_>,
-        spare: &mut Option<Buffer>,
-        only_if_open: bool,
-    ) -> Result<Appended, ClientError> {
-        let mut appender = self.appender(queue);
-        let mut appended = match appender.push(record, spare, only_if_open)? {
-            Pushed::In { state, index, crossed } => {
-                Appended::Placed(Placed { state: Arc::clone(state), index, crossed, tell: false })
-            }
-            Pushed::NeedsRoom(bytes) => Appended::NeedsRoom(bytes),
-            Pushed::NothingOpen => Appended::NothingOpen,
-        };
-        let tell = appender.release();
-        match &mut appended {
-            Appended::Placed(placed) => placed.tell = tell,
-            _ if tell => self.signal.ring(),
-            _ => {}
-        }
-        Ok(appended)
-    }
-
-    /// Holds a partition's lock to append many records.
+    /// Holds a partition's lock to append records.
     pub(super) fn appender<'a>(&'a self, queue: &'a Arc<Queue>) -> Appender<'a> {
         Appender { accumulator: self, queue, inner: queue.inner.lock(), ready: false, lingers: None }
     }
@@ -318,10 +277,10 @@ pub struct Appender<'a> {
 }
 
 impl Appender<'_> {
-    /// Puts a record at the end; see [`Accumulator::append`].
+    /// Puts a record at the end. `spare`: a buffer for a new batch, if one was waited for.
     ///
     /// # Errors
-    /// As [`Accumulator::append`].
+    /// [`ClientError::Batch`] for a record that no batch can hold.
     #[inline]
     pub(super) fn push(
         &mut self,
@@ -402,7 +361,7 @@ fn has_room(open: &mut OpenBatch, size: usize, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{accumulator, put, queue, record};
+    use super::super::test_support::{accumulator, put, put_record, queue, record};
     use super::*;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -510,7 +469,7 @@ mod tests {
             let value = vec![1; length];
             let header = [Header { key: b"name", value: Some(&value) }];
             let record = NewRecord { key: Some(&value), headers: &header, ..record(&value) };
-            batches.append(&queue, &record, &mut None, false).expect("a record");
+            put_record(&batches, &queue, &record).expect("room");
             let (batch, _) = batches.take(&queue, Instant::now(), true);
             assert!(batch.expect("a batch").size() <= HEADER_BYTES + record.size_bound());
         }

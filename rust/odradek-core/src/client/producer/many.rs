@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Producer;
 use super::accumulator::{Appender, NewRecord, Pushed};
 use super::delivery::BatchState;
+use super::pool::Buffer;
 use super::topics::Topic;
 use crate::client::error::ClientError;
 
@@ -44,8 +45,18 @@ pub enum End {
     Done,
     /// There is no room for a new batch of so many bytes.
     NeedsRoom(usize),
-    /// The topic has no partition of that number, as far as is known; it has so many.
-    NoSuchPartition(usize),
+    /// The topic has no partition of that number, as far as is known.
+    NoSuchPartition,
+}
+
+/// What putting a record where it belongs came to.
+pub(super) enum Put {
+    /// It is there. `crossed`: see [`Pushed::In`].
+    In {
+        crossed: bool,
+    },
+    NeedsRoom(usize),
+    NoSuchPartition,
 }
 
 impl Producer {
@@ -63,10 +74,20 @@ impl Producer {
         let mut held: Option<(usize, Appender<'_>)> = None;
         let end = loop {
             let Some(record) = next() else { break Ok(End::Done) };
+            if let Err(error) = self.check_size(&record) {
+                break Err(error);
+            }
             let target = partition.or_else(|| self.choose(topic, &record));
-            match self.put(topic, target, &record, &mut held, runs) {
-                Ok(None) => taken += 1,
-                Ok(Some(end)) => break Ok(end),
+            match self.put(topic, target, &record, &mut None, &mut held, |state, index| runs.add(state, index)) {
+                Ok(Put::In { crossed }) => {
+                    taken += 1;
+                    if crossed {
+                        // The sender may want the batch now.
+                        self.let_go(&mut held);
+                    }
+                }
+                Ok(Put::NeedsRoom(bytes)) => break Ok(End::NeedsRoom(bytes)),
+                Ok(Put::NoSuchPartition) => break Ok(End::NoSuchPartition),
                 Err(error) => break Err(error),
             }
         };
@@ -78,41 +99,37 @@ impl Producer {
         (taken, end)
     }
 
-    /// Puts a record where it belongs, under the lock that is held if that is the one; `None` once it is there.
+    /// Puts a record where it belongs, under the lock that is held if that is the one, and tells `place` where that is.
+    ///
+    /// `target`: its partition; `None` = the sticky one. `spare`: as [`Appender::push`].
     #[inline]
-    fn put<'a>(
+    pub(super) fn put<'a>(
         &'a self,
         topic: &'a Topic,
         target: Option<usize>,
         record: &NewRecord<'_>,
+        spare: &mut Option<Buffer>,
         held: &mut Option<(usize, Appender<'a>)>,
-        runs: &mut Runs,
-    ) -> Result<Option<End>, ClientError> {
-        self.check_size(record)?;
-        // As in `send_sticky`: with several partitions to choose from, a new batch is opened at another one.
+        place: impl FnOnce(&Arc<BatchState>, u32),
+    ) -> Result<Put, ClientError> {
+        // With one partition there is nothing to choose; else a new batch is opened at another one.
         let mut only_if_open = target.is_none() && topic.queues().len() > 1;
         loop {
             let at = target.unwrap_or_else(|| topic.sticky());
-            let Some(queue) = topic.queues().get(at) else {
-                return Ok(Some(End::NoSuchPartition(topic.queues().len())));
-            };
+            let Some(queue) = topic.queues().get(at) else { return Ok(Put::NoSuchPartition) };
             if held.as_ref().is_some_and(|(held_at, _)| *held_at != at) {
                 self.let_go(held);
             }
             let (_, appender) = held.get_or_insert_with(|| (at, self.shared.accumulator.appender(queue)));
-            match appender.push(record, &mut None, only_if_open)? {
+            match appender.push(record, spare, only_if_open)? {
                 Pushed::In { state, index, crossed } => {
-                    runs.add(state, index);
-                    if crossed {
-                        if target.is_none() {
-                            topic.unstick(at, &self.shared.dice);
-                        }
-                        // The sender may want the batch now.
-                        self.let_go(held);
+                    place(state, index);
+                    if crossed && target.is_none() {
+                        topic.unstick(at, &self.shared.dice);
                     }
-                    return Ok(None);
+                    return Ok(Put::In { crossed });
                 }
-                Pushed::NeedsRoom(bytes) => return Ok(Some(End::NeedsRoom(bytes))),
+                Pushed::NeedsRoom(bytes) => return Ok(Put::NeedsRoom(bytes)),
                 Pushed::NothingOpen => {
                     topic.unstick(at, &self.shared.dice);
                     only_if_open = false;
@@ -121,7 +138,7 @@ impl Producer {
         }
     }
 
-    fn let_go(&self, held: &mut Option<(usize, Appender<'_>)>) {
+    pub(super) fn let_go(&self, held: &mut Option<(usize, Appender<'_>)>) {
         if let Some((_, appender)) = held.take()
             && appender.release()
         {

@@ -43,9 +43,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant, SystemTime};
 
-use self::accumulator::{Accumulator, Appended, NewRecord, Placed};
+use self::accumulator::{Accumulator, NewRecord, Placed};
 use self::delivery::{BatchState, Completion, OnFlushed, Outcome};
 use self::desk::Desk;
+use self::many::Put;
 use self::metrics::Metrics;
 use self::partitioner::Dice;
 use self::pool::{Buffer, BufferPool};
@@ -169,8 +170,8 @@ pub enum Sent {
     Placed(Placed),
     /// There is no room for a new batch of so many bytes.
     NeedsRoom(usize),
-    /// The topic has no partition of that number, as far as is known; it has so many.
-    NoSuchPartition(usize),
+    /// The topic has no partition of that number, as far as is known.
+    NoSuchPartition,
 }
 
 /// A producer. Thread-safe.
@@ -279,7 +280,7 @@ impl Producer {
         }
     }
 
-    /// Puts a record into its batch. `spare`: a buffer that was waited for.
+    /// Puts a record, which [`Producer::check_size`] has passed, into its batch. `spare`: a buffer that was waited for.
     ///
     /// # Errors
     /// [`ClientError::Batch`] for a record that no batch can hold.
@@ -291,43 +292,20 @@ impl Producer {
         record: &NewRecord<'_>,
         spare: &mut Option<Buffer>,
     ) -> Result<Sent, ClientError> {
-        let queues = topic.queues();
-        let accumulator = &self.shared.accumulator;
-        let Some(at) = partition.or_else(|| self.choose(topic, record)) else {
-            return self.send_sticky(topic, record, spare);
-        };
-        let Some(queue) = queues.get(at) else { return Ok(Sent::NoSuchPartition(queues.len())) };
-        Ok(match accumulator.append(queue, record, spare, false)? {
-            Appended::Placed(placed) => Sent::Placed(placed),
-            Appended::NeedsRoom(bytes) => Sent::NeedsRoom(bytes),
-            Appended::NothingOpen => Sent::NeedsRoom(0),
-        })
-    }
-
-    #[inline]
-    fn send_sticky(
-        &self,
-        topic: &Topic,
-        record: &NewRecord<'_>,
-        spare: &mut Option<Buffer>,
-    ) -> Result<Sent, ClientError> {
-        let (accumulator, queues) = (&self.shared.accumulator, topic.queues());
-        let mut at = topic.sticky();
-        // With one partition there is nothing to choose; else a new batch is opened at another one.
-        for only_if_open in [queues.len() > 1, false] {
-            let Some(queue) = queues.get(at) else { return Ok(Sent::NoSuchPartition(queues.len())) };
-            match accumulator.append(queue, record, spare, only_if_open)? {
-                Appended::Placed(placed) => {
-                    if placed.crossed {
-                        topic.unstick(at, &self.shared.dice);
-                    }
-                    return Ok(Sent::Placed(placed));
-                }
-                Appended::NeedsRoom(bytes) => return Ok(Sent::NeedsRoom(bytes)),
-                Appended::NothingOpen => at = topic.unstick(at, &self.shared.dice),
-            }
+        let target = partition.or_else(|| self.choose(topic, record));
+        let (mut held, mut place) = (None, None);
+        let put = self.put(topic, target, record, spare, &mut held, |state, index| {
+            place = Some((Arc::clone(state), index));
+        });
+        if let Some((state, index)) = place {
+            let tell = held.is_some_and(|(_, appender)| appender.release());
+            return Ok(Sent::Placed(Placed { state, index, tell }));
         }
-        Ok(Sent::NoSuchPartition(queues.len()))
+        self.let_go(&mut held);
+        match put? {
+            Put::NeedsRoom(bytes) => Ok(Sent::NeedsRoom(bytes)),
+            Put::In { .. } | Put::NoSuchPartition => Ok(Sent::NoSuchPartition),
+        }
     }
 
     /// Everything sent before goes out at once; returns the mark that `shared().accumulator.outstanding` waits for.
@@ -383,8 +361,16 @@ mod test_support {
     use std::sync::{Arc, Weak};
     use std::time::Duration;
 
-    use super::accumulator::{Accumulator, Appended, NewRecord, Placed, Queue};
+    use super::accumulator::{Accumulator, NewRecord, Pushed, Queue};
+    use super::delivery::BatchState;
     use super::pool::BufferPool;
+
+    /// Where a record was put, and what that came to.
+    pub struct Placed {
+        pub state: Arc<BatchState>,
+        pub crossed: bool,
+        pub tell: bool,
+    }
 
     pub fn accumulator(batch_size: usize, memory: usize, linger: Duration) -> Accumulator {
         Accumulator::new(batch_size, 1 << 20, linger, BufferPool::new(memory, batch_size))
@@ -399,9 +385,15 @@ mod test_support {
     }
 
     pub fn put(accumulator: &Accumulator, queue: &Arc<Queue>, value: &[u8]) -> Option<Placed> {
-        match accumulator.append(queue, &record(value), &mut None, false).expect("a record") {
-            Appended::Placed(placed) => Some(placed),
-            Appended::NeedsRoom(_) | Appended::NothingOpen => None,
-        }
+        put_record(accumulator, queue, &record(value))
+    }
+
+    pub fn put_record(accumulator: &Accumulator, queue: &Arc<Queue>, record: &NewRecord<'_>) -> Option<Placed> {
+        let mut appender = accumulator.appender(queue);
+        let (state, crossed) = match appender.push(record, &mut None, false).expect("a record") {
+            Pushed::In { state, crossed, .. } => (Arc::clone(state), crossed),
+            Pushed::NeedsRoom(_) | Pushed::NothingOpen => return None,
+        };
+        Some(Placed { state, crossed, tell: appender.release() })
     }
 }
