@@ -18,7 +18,7 @@ use crate::record::batch::BatchError;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// Errors that new metadata or time mends: the server's unexpected one, unknown topic or partition, no leader, not the
 /// leader, no replica, storage, old or new leader epoch, no high watermark yet, unknown or other topic id.
-const TRANSIENT: [i16; 13] = [-1, 3, 5, 6, 7, 9, 13, 56, 74, 75, 78, 100, 103];
+pub(super) const TRANSIENT: [i16; 13] = [-1, 3, 5, 6, 7, 9, 13, 56, 74, 75, 78, 100, 103];
 
 /// A partition's part of an answer that is still to be decoded.
 pub(super) struct Undecoded<'a> {

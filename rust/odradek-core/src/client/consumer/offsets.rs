@@ -11,6 +11,7 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderP
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, OffsetForLeaderEpochRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use super::answer::TRANSIENT;
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
 use super::positions::{Partition, Stage};
@@ -24,8 +25,6 @@ const LATEST_TIMESTAMP: i64 = -1;
 const LIST_OFFSETS_VERSIONS: std::ops::RangeInclusive<i16> = 1..=9;
 /// Before version 2 only brokers may ask.
 const EPOCH_VERSIONS: std::ops::RangeInclusive<i16> = 2..=4;
-/// Codes that time or new metadata mends; see [`super::answer`].
-const TRANSIENT: [i16; 13] = [-1, 3, 5, 6, 7, 9, 13, 56, 74, 75, 78, 100, 103];
 
 /// What is asked about one partition.
 #[derive(Debug, Clone)]
