@@ -134,6 +134,16 @@ class AsyncDriver(Driver):
     def _read(self, asked: Reading) -> list[Entry]:
         return asyncio.run(self._read_on_a_loop(asked))
 
+    async def _taken(self, consumer: Any, asked: Reading) -> list[Entry]:
+        found = await take_on_a_loop(self._poll(consumer), asked.count)
+        if asked.commit:
+            await consumer.commit()
+        return found
+
+    @staticmethod
+    @abc.abstractmethod
+    def _poll(consumer: Any) -> Callable[[int], Awaitable[list[Entry]]]: ...
+
     @abc.abstractmethod
     async def _send_on_a_loop(self, asked: Sending) -> list[Sent]: ...
 
@@ -318,10 +328,7 @@ class Aiokafka(AsyncDriver):
 
     async def _read_on_a_loop(self, asked: Reading) -> list[Entry]:
         async with aiokafka.AIOKafkaConsumer(asked.topic, **asked.options) as consumer:
-            found = await take_on_a_loop(self._poll(consumer), asked.count)
-            if asked.commit:
-                await consumer.commit()
-            return found
+            return await self._taken(consumer, asked)
 
     async def _since(
         self, bootstrap: str, partition: odradek.TopicPartition, timestamp: int, count: int
@@ -395,10 +402,7 @@ class OdradekAio(AsyncDriver):
             else:
                 numbers = await consumer.partitions_for(asked.topic)
                 await consumer.assign(odradek.TopicPartition(asked.topic, number) for number in numbers)
-            found = await take_on_a_loop(self._poll(consumer), asked.count)
-            if asked.commit:
-                await consumer.commit()
-            return found
+            return await self._taken(consumer, asked)
 
     async def _since(
         self, bootstrap: str, partition: odradek.TopicPartition, timestamp: int, count: int

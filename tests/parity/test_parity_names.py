@@ -10,21 +10,10 @@ import pytest
 
 import odradek.record
 from odradek import _native, _pure
+from odradek.client import native
 
 BROKER_ONLY = {"ControlRequest", "Engine", "Faults", "Listener", "__version__", "build_profile"}
-CLIENT_ONLY = {
-    "ArrowBatch",
-    "ArrowRows",
-    "AsyncDeliveryFuture",
-    "ClusterClient",
-    "ConsumerRecord",
-    "DeliveryFuture",
-    "Dispatcher",
-    "Fetcher",
-    "ManyFuture",
-    "NativeProducer",
-    "note_fork",
-}
+CLIENT_ONLY = {*native.__all__, "ArrowRows", "note_fork"}
 
 
 def public(module: object) -> set[str]:
