@@ -103,6 +103,22 @@ def test_flush_says_how_many_records_are_left(embedded, own_broker, unique):
         producer.flush(20)
 
 
+def test_records_that_close_gives_up_are_counted_as_failed(own_broker):
+    broker = own_broker()
+    producer = odradek.Producer(broker.bootstrap, linger_ms=0)
+    producer.send("t", b"x").result(20)
+    broker.pause()
+    try:
+        futures = [producer.send("t", b"x") for _ in range(5)]
+        with pytest.raises(errors.TimeoutError, match="5 records"):
+            producer.close(0.2)
+    finally:
+        broker.go_on()
+    assert [type(future.exception(0)) for future in futures] == [errors.ClosedError] * 5
+    metrics = producer.metrics()
+    assert (metrics["record_send_total"], metrics["record_error_total"]) == (1, 5)
+
+
 def test_a_full_buffer_blocks_then_raises_and_takes_records_again_when_there_is_room(own_broker):
     broker = own_broker()
     with odradek.Producer(broker.bootstrap, buffer_memory=64_000, batch_size=8_000, max_block_ms=300) as producer:

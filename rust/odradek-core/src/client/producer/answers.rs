@@ -67,7 +67,7 @@ impl Sender {
 
     fn all_written(&mut self, parts: Vec<Part>) {
         for Part { batch, .. } in parts {
-            self.end(&batch, Outcome::Written { base_offset: -1, append_time_ms: None });
+            self.shared.end(&batch.state, Outcome::Written { base_offset: -1, append_time_ms: None });
         }
     }
 
@@ -100,7 +100,7 @@ impl Sender {
         let code = verdict.code;
         if code == 0 || code == DUPLICATE_SEQUENCE {
             let Verdict { base_offset, append_time_ms, .. } = *verdict;
-            self.end(&batch, Outcome::Written { base_offset, append_time_ms });
+            self.shared.end(&batch.state, Outcome::Written { base_offset, append_time_ms });
             return;
         }
         if code == MESSAGE_TOO_LARGE && batch.count() > 1 {

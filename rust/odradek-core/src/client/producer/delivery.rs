@@ -99,7 +99,7 @@ impl BatchState {
             first += count;
             (at, Arc::clone(part))
         });
-        // Read only once the parts are done: `finished` says when.
+        // Told only once the parts are done: `finished` says when.
         let _ = whole.outcome.set(Outcome::Split(listed.collect()));
         parts
     }
@@ -114,23 +114,27 @@ impl BatchState {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Ends the batch and wakes those who wait. False while other parts of the batch that it came from are under way.
-    pub(super) fn complete(self: &Arc<Self>, outcome: Outcome, completions: &Completions<Completion>) -> bool {
-        if self.outcome.set(outcome).is_err() {
-            return true;
-        }
-        self.finish(completions);
-        match &self.parent {
-            None => true,
-            Some((parent, left)) => left.fetch_sub(1, Ordering::AcqRel) == 1 && parent.parts_done(completions),
+    /// Decides the fate of its records; false if that is done already, or if the batch went on as several.
+    ///
+    /// [`BatchState::announce`] must follow a true.
+    pub(super) fn decide(&self, outcome: Outcome) -> bool {
+        self.outcome.set(outcome).is_ok()
+    }
+
+    /// The parts that it went on as; none if it did not.
+    pub(super) fn split_into(&self) -> &[(u32, Arc<Self>)] {
+        match self.outcome.get() {
+            Some(Outcome::Split(parts)) => parts,
+            _ => &[],
         }
     }
 
-    fn parts_done(self: &Arc<Self>, completions: &Completions<Completion>) -> bool {
+    /// Wakes those who wait for a batch that is done. False while other parts of the batch that it came from are under way.
+    pub(super) fn announce(self: &Arc<Self>, completions: &Completions<Completion>) -> bool {
         self.finish(completions);
         match &self.parent {
             None => true,
-            Some((parent, left)) => left.fetch_sub(1, Ordering::AcqRel) == 1 && parent.parts_done(completions),
+            Some((parent, left)) => left.fetch_sub(1, Ordering::AcqRel) == 1 && parent.announce(completions),
         }
     }
 
@@ -316,10 +320,12 @@ mod tests {
         assert!(state.watch(|watcher| *watcher = Some(Box::new("me"))));
         let parts = BatchState::parts(&state, &[3, 2]);
         let inner = BatchState::parts(&parts[1], &[1, 1]);
-        assert!(!parts[0].complete(written(100), &completions));
-        assert!(!inner[0].complete(written(200), &completions));
+        let end = |part: &Arc<BatchState>, outcome| part.decide(outcome) && part.announce(&completions);
+        assert!(!end(&parts[0], written(100)));
+        assert!(!end(&inner[0], written(200)));
         assert!(!state.is_done() && completions.take().is_empty());
-        assert!(inner[1].complete(Outcome::Failed(ClientError::Closed), &completions));
+        assert!(end(&inner[1], Outcome::Failed(ClientError::Closed)));
+        assert!(!inner[1].decide(written(300)) && !state.decide(written(300)), "their fate is known");
         assert!(state.is_done());
         assert_eq!(completions.take().len(), 1);
         let offset = |index| state.record(index).expect("known").expect("written").offset;

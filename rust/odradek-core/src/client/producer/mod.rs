@@ -84,9 +84,29 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn end(&self, state: &Arc<BatchState>, outcome: Outcome) {
-        if state.complete(outcome, &self.completions) {
+    /// Ends a batch, once; false if it has ended, or went on as several.
+    fn end(&self, state: &Arc<BatchState>, outcome: Outcome) -> bool {
+        let counter = match outcome {
+            Outcome::Failed(_) => &self.metrics.records_failed,
+            _ => &self.metrics.records_sent,
+        };
+        if !state.decide(outcome) {
+            return false;
+        }
+        // Before anybody is told, who may look at the counters.
+        Metrics::add(counter, u64::from(state.count()));
+        if state.announce(&self.completions) {
             self.accumulator.outstanding.close(state.serial);
+        }
+        true
+    }
+
+    /// Ends a batch, or whatever it went on as.
+    fn fail(&self, state: &Arc<BatchState>, error: &ClientError) {
+        if !self.end(state, Outcome::Failed(error.clone())) {
+            for (_, part) in state.split_into() {
+                self.fail(part, error);
+            }
         }
     }
 
@@ -342,7 +362,7 @@ impl Producer {
     pub fn fail_rest(&self) {
         if self.shared.closing.load(Ordering::Acquire) {
             for state in self.shared.accumulator.outstanding.all() {
-                self.shared.end(&state, Outcome::Failed(ClientError::Closed));
+                self.shared.fail(&state, &ClientError::Closed);
             }
         }
     }
@@ -395,5 +415,33 @@ mod test_support {
             Pushed::NeedsRoom(_) | Pushed::NothingOpen => return None,
         };
         Some(Placed { state, crossed, tell: appender.release() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::delivery::Delivered;
+    use super::test_support::{accumulator, queue};
+    use super::*;
+
+    #[test]
+    fn closing_fails_a_batch_and_the_parts_of_a_split_one_each_once() {
+        let texts = BTreeMap::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
+        let producer = Producer::open(&texts).expect("opens");
+        let (shared, batches) = (producer.shared(), accumulator(1_000, 10_000, Duration::ZERO));
+        let queue = queue(&batches, "t", 0);
+        let outstanding = &shared.accumulator.outstanding;
+        let [whole, split] = [outstanding.open(&queue), outstanding.open(&queue)];
+        whole.set_count(4);
+        let parts = BatchState::parts(&split, &[3, 2]);
+        assert!(shared.end(&parts[0], Outcome::Written { base_offset: 7, append_time_ms: None }));
+        producer.close();
+        producer.fail_rest();
+        assert!(matches!(whole.record(0), Some(Err(ClientError::Closed))));
+        assert!(matches!(split.record(2), Some(Ok(Delivered { offset: 9, .. }))));
+        assert!(matches!(split.record(3), Some(Err(ClientError::Closed))));
+        assert!(whole.is_done() && split.is_done() && outstanding.count() == 0);
+        let counted = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        assert_eq!((counted(&shared.metrics.records_sent), counted(&shared.metrics.records_failed)), (3, 6));
     }
 }

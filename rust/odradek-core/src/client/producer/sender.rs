@@ -304,22 +304,12 @@ impl Sender {
         format!("{}-{}", queue.topic, queue.index)
     }
 
-    /// Ends a batch.
-    pub(super) fn end(&self, batch: &Batch, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Failed(_) => &self.shared.metrics.records_failed,
-            _ => &self.shared.metrics.records_sent,
-        };
-        Metrics::add(counter, u64::from(batch.count().unsigned_abs()));
-        self.shared.end(&batch.state, outcome);
-    }
-
     /// Gives a batch up. The broker may have it nevertheless, so the sequences behind it need care.
     pub(super) fn fail(&mut self, id: usize, batch: Batch, error: ClientError) {
         if batch.sequence.is_some() {
             self.lanes[id].unresolved = true;
         }
-        self.end(&batch, Outcome::Failed(error));
+        self.shared.end(&batch.state, Outcome::Failed(error));
     }
 
     fn sweep(&mut self, now: Instant) {
