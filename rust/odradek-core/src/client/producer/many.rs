@@ -50,9 +50,10 @@ pub enum End {
 }
 
 /// What putting a record where it belongs came to.
-pub(super) enum Put {
-    /// It is there. `crossed`: see [`Pushed::In`].
+pub(super) enum Put<T> {
+    /// It is there. `place`: what was made of where that is; `crossed`: see [`Pushed::In`].
     In {
+        place: T,
         crossed: bool,
     },
     NeedsRoom(usize),
@@ -79,7 +80,7 @@ impl Producer {
             }
             let target = partition.or_else(|| self.choose(topic, &record));
             match self.put(topic, target, &record, &mut None, &mut held, |state, index| runs.add(state, index)) {
-                Ok(Put::In { crossed }) => {
+                Ok(Put::In { crossed, .. }) => {
                     taken += 1;
                     if crossed {
                         // The sender may want the batch now.
@@ -99,19 +100,19 @@ impl Producer {
         (taken, end)
     }
 
-    /// Puts a record where it belongs, under the lock that is held if that is the one, and tells `place` where that is.
+    /// Puts a record where it belongs, under the lock that is held if that is the one, and has `placed` make something of where that is.
     ///
     /// `target`: its partition; `None` = the sticky one. `spare`: as [`Appender::push`].
     #[inline]
-    pub(super) fn put<'a>(
+    pub(super) fn put<'a, T>(
         &'a self,
         topic: &'a Topic,
         target: Option<usize>,
         record: &NewRecord<'_>,
         spare: &mut Option<Buffer>,
         held: &mut Option<(usize, Appender<'a>)>,
-        place: impl FnOnce(&Arc<BatchState>, u32),
-    ) -> Result<Put, ClientError> {
+        placed: impl FnOnce(&Arc<BatchState>, u32) -> T,
+    ) -> Result<Put<T>, ClientError> {
         // With one partition there is nothing to choose; else a new batch is opened at another one.
         let mut only_if_open = target.is_none() && topic.queues().len() > 1;
         loop {
@@ -123,11 +124,11 @@ impl Producer {
             let (_, appender) = held.get_or_insert_with(|| (at, self.shared.accumulator.appender(queue)));
             match appender.push(record, spare, only_if_open)? {
                 Pushed::In { state, index, crossed } => {
-                    place(state, index);
+                    let place = placed(state, index);
                     if crossed && target.is_none() {
                         topic.unstick(at, &self.shared.dice);
                     }
-                    return Ok(Put::In { crossed });
+                    return Ok(Put::In { place, crossed });
                 }
                 Pushed::NeedsRoom(bytes) => return Ok(Put::NeedsRoom(bytes)),
                 Pushed::NothingOpen => {

@@ -313,19 +313,20 @@ impl Producer {
         spare: &mut Option<Buffer>,
     ) -> Result<Sent, ClientError> {
         let target = partition.or_else(|| self.choose(topic, record));
-        let (mut held, mut place) = (None, None);
-        let put = self.put(topic, target, record, spare, &mut held, |state, index| {
-            place = Some((Arc::clone(state), index));
-        });
-        if let Some((state, index)) = place {
-            let tell = held.is_some_and(|(_, appender)| appender.release());
-            return Ok(Sent::Placed(Placed { state, index, tell }));
+        let mut held = None;
+        let put = self.put(topic, target, record, spare, &mut held, |state, index| (Arc::clone(state), index));
+        if !matches!(put, Ok(Put::In { .. })) {
+            // The caller is told of nothing: the sender has to be, here.
+            self.let_go(&mut held);
         }
-        self.let_go(&mut held);
-        match put? {
-            Put::NeedsRoom(bytes) => Ok(Sent::NeedsRoom(bytes)),
-            Put::In { .. } | Put::NoSuchPartition => Ok(Sent::NoSuchPartition),
-        }
+        Ok(match put? {
+            Put::In { place: (state, index), .. } => {
+                let tell = held.is_some_and(|(_, appender)| appender.release());
+                Sent::Placed(Placed { state, index, tell })
+            }
+            Put::NeedsRoom(bytes) => Sent::NeedsRoom(bytes),
+            Put::NoSuchPartition => Sent::NoSuchPartition,
+        })
     }
 
     /// Everything sent before goes out at once; returns the mark that `shared().accumulator.outstanding` waits for.
