@@ -19,6 +19,15 @@ fn servers(broker: &Broker) -> String {
     format!("127.0.0.1:{}", broker.port)
 }
 
+/// A broker whose metadata names a port that refuses, and that port.
+fn advertising_where_nobody_listens() -> (Broker, u16) {
+    let broker = Broker::start(&[]);
+    let wrong = dead_port();
+    let advertised = BrokerInfo { node_id: 1, host: "127.0.0.1".to_owned(), port: i32::from(wrong), rack: None };
+    broker.engine.publish_brokers(vec![advertised], 1);
+    (broker, wrong)
+}
+
 #[test]
 fn watched_topics_are_in_the_metadata_and_others_are_not() {
     let broker = Broker::start(&[]);
@@ -169,10 +178,7 @@ fn a_leader_that_moves_is_seen_at_the_next_refresh() {
 
 #[test]
 fn an_advertised_address_that_is_wrong_is_told_from_a_dead_server() {
-    let broker = Broker::start(&[]);
-    let wrong = dead_port();
-    let advertised = BrokerInfo { node_id: 1, host: "127.0.0.1".to_owned(), port: i32::from(wrong), rack: None };
-    broker.engine.publish_brokers(vec![advertised], 1);
+    let (broker, wrong) = advertising_where_nobody_listens();
     let cluster = cluster(&servers(&broker), &[]);
     assert!(refreshed(&cluster, PATIENCE).is_ok(), "the bootstrap server answers");
     for node in [Node::Id(1), Node::Any] {
@@ -188,10 +194,7 @@ fn an_advertised_address_that_is_wrong_is_told_from_a_dead_server() {
 
 #[test]
 fn a_call_whose_time_ends_before_the_next_attempt_says_why_the_last_one_failed() {
-    let broker = Broker::start(&[]);
-    let wrong = dead_port();
-    let advertised = BrokerInfo { node_id: 1, host: "127.0.0.1".to_owned(), port: i32::from(wrong), rack: None };
-    broker.engine.publish_brokers(vec![advertised], 1);
+    let (broker, _) = advertising_where_nobody_listens();
     let never = [("reconnect.backoff.ms", "3600000"), ("reconnect.backoff.max.ms", "3600000")];
     let cluster = cluster(&servers(&broker), &never);
     assert!(refreshed(&cluster, PATIENCE).is_ok(), "the bootstrap server answers");

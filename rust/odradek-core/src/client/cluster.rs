@@ -62,7 +62,7 @@ const VAIN_ATTEMPTS: u32 = 4;
 struct Health {
     failures: u32,
     retry_at: Instant,
-    last: ClientError,
+    last_error: ClientError,
 }
 
 /// What the tasks share. They don't hold the [`Cluster`], so dropping that ends them.
@@ -323,7 +323,7 @@ impl Shared {
     fn last_failure(&self, peer: &str) -> Option<ClientError> {
         let health = self.health.lock();
         let mut failed = health.iter().filter(|((host, port), _)| peer_name(host, *port) == peer);
-        failed.next().map(|(_, health)| health.last.clone())
+        failed.next().map(|(_, health)| health.last_error.clone())
     }
 
     /// Adds to a failure to connect that the address is one that a broker advertises, where the user never named it.
@@ -460,7 +460,7 @@ impl Shared {
             Err(error) => {
                 let rest = grown(self.settings.reconnect_backoff, self.settings.reconnect_backoff_max, failures);
                 let (failures, retry_at) = (failures.saturating_add(1), Instant::now() + rest);
-                self.health.lock().insert(address, Health { failures, retry_at, last: error.clone() });
+                self.health.lock().insert(address, Health { failures, retry_at, last_error: error.clone() });
                 connection.end(&error);
                 if self.refresher.view().version > 0 {
                     self.refresher.request(false);
