@@ -11,6 +11,7 @@ use odradek_core::client::consumer::positions::{BY_POLICY, EARLIEST, LATEST, WAI
 use odradek_core::client::consumer::{FetchError, FetchSettings, FetchedRecord, Fetcher, Next, Run, Sink};
 use odradek_core::client::{ClientError, ClientSettings, Cluster};
 use odradek_core::log::types::TopicPartition;
+use odradek_core::record::batch::HEADER_BYTES;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -462,6 +463,38 @@ fn what_was_fetched_ahead_of_a_corrupt_batch_is_dropped_and_nothing_is_skipped()
     }
     reader.fetcher.set_position(&name(0), 6, -1).expect("open");
     assert_eq!(offsets(reader.read(6)), [6, 7, 8, 9, 10, 11]);
+}
+
+#[test]
+fn a_batch_that_turns_out_unreadable_while_it_is_polled_is_told_again_and_nothing_behind_it_comes() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 1, &[]);
+    let mut client = broker.connect();
+    for number in 0..12 {
+        let value = format!("{number:02}:{}", "v".repeat(30_000));
+        assert_eq!(client.produce("orders", 0, batch(&[value.as_bytes()])).error_code, 0);
+    }
+    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    let size = bytes.len() / 12;
+    // The length of the batch's first record: no header shows that it lies.
+    bytes[6 * size + HEADER_BYTES] = 0x01;
+    std::fs::write(&log, &bytes).expect("writes");
+    let settings = [("max.partition.fetch.bytes", "70000"), ("retry.backoff.max.ms", "10"), ("check.crcs", "false")];
+    let reader = Reader::new(&broker, &settings);
+    reader.assign(&[(0, 0)]);
+    let offsets = |records: Vec<(i32, i64, String)>| records.into_iter().map(|(_, at, _)| at).collect::<Vec<_>>();
+    assert_eq!(offsets(reader.read(6)), [0, 1, 2, 3, 4, 5]);
+    while reader.metric("buffered_chunks") < 2.0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..2 {
+        let error = reader.poll(10, PATIENCE).expect_err("the batch can't be read");
+        assert!(matches!(error, FetchError::Corrupt { offset: 6, next_offset: 7, .. }), "{error}");
+        assert_eq!(reader.fetcher.position(&name(0)).expect("open").map(|(offset, _)| offset), Some(6));
+    }
+    reader.fetcher.set_position(&name(0), 7, -1).expect("open");
+    assert_eq!(offsets(reader.read(5)), [7, 8, 9, 10, 11]);
 }
 
 #[test]

@@ -369,8 +369,19 @@ impl Fetcher {
             partition.position = position;
             partition.epoch = if epoch >= 0 { epoch } else { partition.epoch };
         }
+        let failing = chunk.is_empty() && (told.is_some() || chunk.has_failure());
+        if failing {
+            // What was fetched behind the failure must not overtake it.
+            chunk.generation = state.positions.break_off(&chunk.partition);
+            state.drop_stale();
+            let Some(partition) = state.positions.get_mut(&chunk.partition) else { return };
+            partition.stop();
+            (partition.chunks, partition.held_bytes) = (1, chunk.bytes);
+        }
         let done = chunk.is_empty() && !chunk.has_failure();
-        if done {
+        if !done {
+            state.queue.push_front(chunk);
+        } else if let Some(partition) = state.positions.get_mut(&chunk.partition) {
             partition.chunks -= 1;
             partition.held_bytes -= chunk.bytes;
             if let Some(error) = told {
@@ -382,17 +393,6 @@ impl Fetcher {
                 let base = self.shared.cluster.settings().retry_backoff_max;
                 partition.failed(Instant::now(), base, TOLD_BACKOFF_MAX);
             }
-        } else {
-            if chunk.is_empty() && chunk.has_failure() {
-                // What was fetched behind the failure must not overtake it.
-                chunk.generation = state.positions.break_off(&chunk.partition);
-                if let Some(partition) = state.positions.get_mut(&chunk.partition) {
-                    partition.stop();
-                    (partition.chunks, partition.held_bytes) = (1, chunk.bytes);
-                }
-                state.drop_stale();
-            }
-            state.queue.push_front(chunk);
         }
         let wake = told.is_some() || (done && std::mem::take(&mut state.held_back));
         self.shared.announce(state);
