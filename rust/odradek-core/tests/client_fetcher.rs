@@ -498,6 +498,37 @@ fn a_batch_that_turns_out_unreadable_while_it_is_polled_is_told_again_and_nothin
 }
 
 #[test]
+fn an_unreadable_batch_of_a_partition_that_was_paused_for_others_is_told_when_it_resumes() {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 2, &[]);
+    let mut client = broker.connect();
+    let value = vec![b'v'; 20_000];
+    for _ in 0..10 {
+        client.produce("orders", 0, batch(&[&value]));
+        client.produce("orders", 1, batch(&[b"small"]));
+    }
+    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    let size = bytes.len() / 10;
+    bytes[6 * size - 1] ^= 1;
+    std::fs::write(&log, &bytes).expect("writes");
+    // Three batches an answer; the second ends in the bad one, and there is no room for anything else.
+    let reader = Reader::new(&broker, &[("buffer.max.bytes", "150000")]);
+    reader.assign(&[(0, 0)]);
+    reader.read(1);
+    while reader.metric("buffered_bytes") < 115_000.0 || reader.metric("buffered_chunks") < 2.0 {
+        std::thread::yield_now();
+    }
+    reader.fetcher.set_paused(&[name(0)], true).expect("open");
+    reader.assign(&[(0, 0), (1, 0)]);
+    assert!(reader.read(10).iter().all(|(partition, ..)| *partition == 1));
+    reader.fetcher.set_paused(&[name(0)], false).expect("open");
+    assert_eq!(reader.read(4).iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let error = reader.poll(1, PATIENCE).expect_err("the batch can't be read");
+    assert!(matches!(error, FetchError::Corrupt { offset: 5, .. }), "{error}");
+}
+
+#[test]
 fn wakeup_ends_a_wait_or_the_next_one() {
     let broker = filled(1, 0);
     let reader = Reader::new(&broker, &[]);

@@ -310,6 +310,10 @@ impl Positions {
             state.generation = self.generations;
             (state.asked, state.taken, state.held_bytes, state.chunks) = (false, false, 0, 0);
             state.decoding = 0;
+            if state.stage == Stage::Stopped {
+                // The error that it stopped for is void too; it comes again if it is still true.
+                state.stage = state.resume;
+            }
             if state.position >= 0 {
                 (state.fetch_offset, state.fetch_epoch) = (state.position, state.epoch);
             }
