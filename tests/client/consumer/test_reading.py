@@ -222,6 +222,27 @@ def test_a_poisonous_record_is_named_and_can_be_skipped_and_nothing_else_is_lost
     assert sorted(seen) == sorted(f"v-{number}" for number in range(20) if number != 10)
 
 
+def test_ctrl_c_in_a_deserializer_loses_no_record(consumer, topic, produce, unique):
+    produce(topic, 6)
+    interrupted = []
+
+    def interruptible(data):
+        if data == b"v-3" and not interrupted:
+            interrupted.append(data)
+            raise KeyboardInterrupt
+        return data.decode()
+
+    reader = consumer(unique("group"), value_deserializer=interruptible)
+    one = TopicPartition(topic, 0)
+    reader.assign([one])
+    with pytest.raises(KeyboardInterrupt):
+        read(reader, 6)
+    assert reader.position(one) == 0
+    reader.commit()
+    assert reader.committed(one)[one].offset == 0
+    assert [record.value for record in read(reader, 6)] == [f"v-{number}" for number in range(6)]
+
+
 def test_json_that_is_none_stays_apart_from_json_that_is_broken(consumer, topic, produce):
     produce(topic, 1)
     reader = consumer(value_deserializer="json")

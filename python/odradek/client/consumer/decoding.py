@@ -2,7 +2,7 @@
 
 A record that can't be decoded is raised as a SerializationError when it is the first of a poll; before that, the
 records in front of it are handed out. It and all behind it are put back, so nothing is lost: polling again brings it
-again, and `seek(TopicPartition(...), offset + 1)` skips it.
+again, and `seek(TopicPartition(...), offset + 1)` skips it. Ctrl-C while a deserializer works puts all of them back.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,12 +32,18 @@ def decoder(options: ClientOptions, fetcher: Any) -> Decode | None:
             try:
                 out.append(_decoded(one, key, value))
             except Exception as error:
-                for (topic, partition), offset in first_offsets(records[len(out) :]).items():
-                    fetcher.set_position(topic, partition, offset, -1)
+                put_back(records[len(out) :])
                 if out:
                     return out
                 raise _poison(one, error) from error
+            except BaseException:  # Ctrl-C in a deserializer: nobody gets any of these records
+                put_back(records)
+                raise
         return out
+
+    def put_back(records: Sequence[Any]) -> None:
+        for (topic, partition), offset in first_offsets(records).items():
+            fetcher.set_position(topic, partition, offset, -1)
 
     return decode
 
