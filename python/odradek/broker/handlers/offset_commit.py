@@ -24,10 +24,8 @@ API_KEY: Final = ApiKey.OFFSET_COMMIT
 VERSIONS: Final = (2, 10)
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
-
-
-_MAX_KEPT_PARTITIONS: Final = 500
-"""Answers about more partitions are not kept."""
+_MAX_KEPT_ROWS: Final = 500
+"""Answers about more topics and partitions are not kept."""
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -80,7 +78,8 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         )
         for asked, topic in zip(request.topics, found, strict=True)
     )
-    keep = sum(len(parts) for _, parts in rows) <= _MAX_KEPT_PARTITIONS
+    # Names of topics that are there are short; what else a client may send is not worth keeping, however long it is.
+    keep = None not in found and sum(1 + len(parts) for _, parts in rows) <= _MAX_KEPT_ROWS
     return _encoded(version, rows) if keep else _response(version, rows)
 
 
