@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from group_harness import SESSION_MS, FakeLog, FakeTopic, Service, join_request, subscription, turn
 
+from odradek.broker.coordinator.group import service as group_service
 from odradek.broker.coordinator.group.members import Identity
 from odradek.broker.coordinator.group.service import OFFSETS_TOPIC, partition_of
 from odradek.broker.coordinator.group.states import Limits, State
@@ -34,6 +35,24 @@ def test_a_group_belongs_to_the_partition_that_java_computes(group_id, partition
 
 def test_every_group_belongs_to_one_of_the_partitions():
     assert {partition_of(f"group-{n}", 50) for n in range(2_000)} == set(range(50))
+
+
+async def test_ids_that_clients_make_up_cost_little_memory(service):
+    group_service._kept_hash.cache_clear()  # the memories themselves: no answer shows them
+    long_id = "g" * 250
+    assert partition_of(long_id, 50) == partition_of(long_id, 50)
+    service.coordinator.announce(long_id, 1)
+    assert service.coordinator._lookups.count(long_id, service.clock.monotonic_ms()) == 0
+    assert group_service._kept_hash.cache_info().currsize == 0
+
+
+async def test_an_id_that_no_string_of_the_protocol_can_hold_is_refused(service):
+    too_long = "g" * 2**15
+    with pytest.raises(InvalidGroupIdError):
+        await service.coordinator.join(too_long, join_request())
+    with pytest.raises(InvalidGroupIdError):
+        service.coordinator.describe(too_long)
+    assert (await service.coordinator.join(too_long[1:], join_request())).error == ErrorCode.MEMBER_ID_REQUIRED
 
 
 async def test_a_group_without_members_is_known_after_a_restart(service):

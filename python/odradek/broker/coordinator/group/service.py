@@ -31,6 +31,10 @@ __all__ = ["OFFSETS_TOPIC", "GroupCoordinator", "ListedGroup", "OffsetsTopic", "
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 _TOMBSTONES_AT_ONCE: Final = 1_000
+_MAX_ID_CHARS: Final = 2**15 - 1
+"""A string of Kafka's protocol has no more bytes; kio reads longer ones."""
+_MAX_KEPT_CHARS: Final = 249
+"""As many as a topic's name may have."""
 
 _ANSWER_TO_APPEND_ERROR: Final[Mapping[ErrorCode, ErrorCode]] = {
     ErrorCode.MESSAGE_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
@@ -109,6 +113,8 @@ class GroupCoordinator:
 
     def announce(self, group_id: str, connection_id: int) -> None:
         """Take note that a client asked who coordinates this group: it will likely join soon (see `gathering.py`)."""
+        if len(group_id) > _MAX_KEPT_CHARS:  # it is not worth its memory; its first members may make a generation each
+            return
         shard = (
             self._runtime.shard_if_loaded(partition_of(group_id, self._partitions())) if self._partitions() else None
         )
@@ -378,16 +384,29 @@ class GroupCoordinator:
             self._bury(shard, tombstones)
 
 
-@lru_cache(4_096)
 def partition_of(group_id: str, partition_count: int) -> int:
     """Return the partition of `__consumer_offsets` that holds a group, as every Kafka broker and tool computes it.
 
     Source: Java's String.hashCode over UTF-16 units; Kafka `Utils.abs`, which maps the lowest int to 0.
+
+    Raises:
+        InvalidGroupIdError: the id is longer than a string of the protocol may be.
     """
+    if len(group_id) > _MAX_ID_CHARS:
+        raise InvalidGroupIdError(f"a group id of {len(group_id)} characters; {_MAX_ID_CHARS} are the most")
+    # Ids come from clients, who may make up as many as they like: what is kept of them is small.
+    hashed = _kept_hash if len(group_id) <= _MAX_KEPT_CHARS else _hash
+    return hashed(group_id) % partition_count
+
+
+def _hash(group_id: str) -> int:
     value = 0
     encoded = group_id.encode("utf-16-be", "surrogatepass")
     for high, low in zip(encoded[::2], encoded[1::2], strict=True):
         value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
     if value >= 1 << 31:
         value = (1 << 32) - value
-    return 0 if value == 1 << 31 else value % partition_count
+    return 0 if value == 1 << 31 else value
+
+
+_kept_hash = lru_cache(4_096)(_hash)
