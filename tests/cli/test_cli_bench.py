@@ -118,8 +118,10 @@ def test_no_broker_is_one_line(offline: Run) -> None:
 
 def test_percentiles_are_nearest_rank() -> None:
     assert percentiles([]) == {}
-    assert percentiles([float(number) for number in range(1, 101)]) == {
-        "mean": 50.5, "p50": 51.0, "p95": 96.0, "p99": 100.0, "p99.9": 100.0, "max": 100.0
+    assert percentiles([7.0]) == dict.fromkeys(("mean", "p50", "p95", "p99", "p99.9", "max"), 7.0)
+    assert percentiles([1.0, 2.0])["p50"] == 1.0
+    assert percentiles([float(number) for number in range(1, 1001)]) == {
+        "mean": 500.5, "p50": 500.0, "p95": 950.0, "p99": 990.0, "p99.9": 999.0, "max": 1000.0
     }  # fmt: skip
 
 
