@@ -295,5 +295,17 @@ def test_options_go_by_keyword_and_by_dotted_name(bootstrap: str) -> None:
 
 def test_an_offset_spec_that_is_none_is_refused_before_anything_is_asked(admin: odradek.Admin) -> None:
     for wrong in ("soon", -1, True):
-        with pytest.raises(ValueError, match=repr(wrong)):
+        with pytest.raises(ConfigError, match=repr(wrong)):
             admin.list_offsets({At("t", 0): wrong})
+
+
+def test_a_number_that_no_request_can_carry_is_refused(admin: odradek.Admin, topic: str) -> None:
+    one = At(topic, 0)
+    for call in (
+        lambda: admin.delete_records({one: 2**63}),
+        lambda: admin.list_offsets({one: 2**63}),
+        lambda: admin.alter_group_offsets("g", {one: 2**63}),
+        lambda: admin.create_topics(odradek.NewTopic("t", partitions=2**31)),
+    ):
+        with pytest.raises(ConfigError, match="too large"):
+            call()

@@ -5,13 +5,14 @@ are the callers': they know what may be sent twice. Sockets, time-outs and metad
 """
 
 import asyncio
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from odradek.client.backoff import Backoff
 from odradek.client.metadata import ClusterInfo, answered, cluster_info, error_code
 from odradek.client.native import ClusterClient
-from odradek.errors import ClosedError, DisconnectedError, ErrorCode, KafkaError, UnsupportedVersionError
+from odradek.errors import ClosedError, ConfigError, DisconnectedError, ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.answers import decode_answer, kio_versions
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema, encode, schema
@@ -101,13 +102,17 @@ class Cluster:
             TimeoutError: the broker did not answer in time.
             UnsupportedVersionError: the broker does not serve this API in any version known here.
             RemoteProtocolError: what answers is no Kafka broker, or its answer can't be read.
+            ConfigError: a number in the request does not fit its field.
             ClosedError, ForkedError: this client is not to be used any more.
         """
         timeout = self._request_timeout if timeout is None else timeout
         deadline = self._loop.time() + timeout
         served = await self._serves(node, channel, timeout)
         version = _highest(api, served, kio_versions(api) if versions is None else versions)
-        body = encode(build(schema(api, version)))
+        try:
+            body = encode(build(schema(api, version)))
+        except (struct.error, OverflowError) as error:  # the caller's numbers; kio checks no ranges
+            raise ConfigError(f"{api.name}: a number is too large or too small for its field: {error}") from error
         left = max(deadline - self._loop.time(), 0.001)
         try:
             answer = await self._result(self.native.request(node, channel, api, version, body, _ms(left)))

@@ -77,6 +77,11 @@ def test_a_seek_counts_no_more_once_its_partition_was_given_up(consumer, topic, 
     assert other.committed([one])[one] == OffsetAndMetadata(7, "note")
 
 
+def test_a_wait_without_end_may_be_infinity(reader, topic, produce):
+    produce(topic, 1)
+    assert [record.offset for record in reader.poll(float("inf"))] == [0]
+
+
 def test_iteration_hands_out_one_record_after_the_other(reader, topic, produce):
     values = produce(topic, 50)[0]
     assert [record.value for record in itertools.islice(reader, 50)] == values
@@ -291,6 +296,23 @@ def test_what_does_not_fit_is_refused_and_says_why(consumer, reader, topic):
     with pytest.raises(ConfigError, match="TopicPartition"):
         reader.assign([topic])
     grouped = consumer("g")
+    for offset in (2**63, "5", True):
+        with pytest.raises(ConfigError, match=r"seek.*no offset"):
+            reader.seek(one, offset)
+        with pytest.raises(ConfigError, match=r"commit.*no offset"):
+            grouped.commit({one: offset})
+    for wrong in (TopicPartition(topic, -1), TopicPartition(topic, 2**31)):
+        with pytest.raises(ConfigError, match="partition from 0"):
+            reader.assign([wrong])
+    assert reader.assignment() == {one}
+    for wrong in (-1, 2**70, "now"):
+        with pytest.raises(ConfigError, match=r"offsets_for_times.*no time"):
+            reader.offsets_for_times({one: wrong})
+    for wrong in (-1, 0, "all"):
+        with pytest.raises(ConfigError, match="max_records"):
+            reader.poll(0, max_records=wrong)
+        with pytest.raises(ConfigError, match="max_records"):
+            reader.poll_arrow(0, max_records=wrong)
     with pytest.raises(ConfigError, match="neither a record nor"):
         grouped.commit(5)
     with pytest.raises(ConfigError, match="no offset"):

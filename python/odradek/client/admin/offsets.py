@@ -8,7 +8,7 @@ from odradek.client.admin.calls import Calls
 from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import OffsetSpec
-from odradek.errors import KafkaError
+from odradek.errors import ConfigError, KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
@@ -43,7 +43,7 @@ class OffsetCalls(Calls):
             By partition; None where no record is that new. The timestamp is -1 for "earliest" and "latest".
 
         Raises:
-            UnknownTopicOrPartitionError: there is no such partition.
+            UnknownTopicOrPartitionError: there is no such partition. ConfigError: a spec that is none.
         """
         times = {TopicPartition(*place): _time_of(spec) for place, spec in specs.items()}
         deadline = self._deadline(timeout)
@@ -234,7 +234,7 @@ def _time_of(spec: OffsetSpec) -> int:
         return spec
     if isinstance(spec, str) and spec in _TIMES:
         return _TIMES[spec]
-    raise ValueError(f"offset spec {spec!r} is none of {', '.join(sorted(_TIMES))} and no time in ms, 0 or later")
+    raise ConfigError(f"offset spec {spec!r} is none of {', '.join(sorted(_TIMES))} and no time in ms, 0 or later")
 
 
 def _fetched(answer: Any) -> Any:

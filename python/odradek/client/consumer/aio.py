@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from odradek.client.cluster import Cluster
-from odradek.client.consumer.arguments import Named, named, to_commit
+from odradek.client.consumer.arguments import Named, most_of, named, to_commit, to_look_up
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
 from odradek.client.consumer.face import ConsumerFace
@@ -71,7 +71,7 @@ class Consumer(ConsumerFace):
 
     async def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Any]:  # noqa: ASYNC109
         """Return the next records; [] when none came in time. See `odradek.Consumer.poll`."""
-        most = max_records or self._most
+        most = most_of(max_records, self._most)
         deadline = None if timeout is None else time.monotonic() + timeout
         self._enter()
         try:
@@ -89,13 +89,14 @@ class Consumer(ConsumerFace):
 
     async def poll_arrow(self, timeout: float | None = None, max_records: int | None = None) -> "ArrowBatch":  # noqa: ASYNC109
         """Return the next records as one Arrow record batch. See `odradek.Consumer.poll_arrow`."""
+        most = most_of(max_records, self._most)
         deadline = None if timeout is None else time.monotonic() + timeout
         self._enter()
         try:
             self._core.unread.put_back(self._core.holdings.held())
             while True:
                 await self._settle()
-                batch = self._fetcher.poll_arrow(0, max_records or self._most)
+                batch = self._fetcher.poll_arrow(0, most)
                 if batch.num_rows or await self._nothing_until(deadline):
                     return batch
         finally:
@@ -280,7 +281,7 @@ class Consumer(ConsumerFace):
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
         self._check_open()
-        return await self._core.by_time(dict(times), self._seconds(timeout))
+        return await self._core.by_time(to_look_up(times), self._seconds(timeout))
 
     async def partitions_for(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""

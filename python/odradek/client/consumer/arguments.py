@@ -6,12 +6,15 @@ from typing import Any, Final
 from odradek.errors import ConfigError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
-__all__ = ["Named", "milliseconds", "named", "to_commit"]
+__all__ = ["Named", "check_offset", "milliseconds", "most_of", "named", "to_commit", "to_look_up"]
 
 Named = TopicPartition | Iterable[TopicPartition] | None
 
 FOREVER_MS: Final = 3_600_000
 """A wait that has no end is made of waits of this length."""
+_MAX_INT: Final = 2**31 - 1
+_MAX_LONG: Final = 2**63 - 1
+"""The largest numbers that fit the protocol's fields."""
 
 
 def named(partitions: Named, everything: Iterable[TopicPartition]) -> list[TopicPartition]:
@@ -29,8 +32,8 @@ def named(partitions: Named, everything: Iterable[TopicPartition]) -> list[Topic
 
 def partition_of(one: Any) -> TopicPartition:
     """Return a partition given as TopicPartition or a plain pair."""
-    if not _is_one(one):
-        raise ConfigError(f"{one!r} is no TopicPartition(topic, partition)")
+    if not _is_one(one) or not 0 <= one[1] <= _MAX_INT:
+        raise ConfigError(f"{one!r} is no TopicPartition(topic, partition) with a partition from 0 to {_MAX_INT}")
     return TopicPartition(*one)
 
 
@@ -52,19 +55,60 @@ def to_commit(offsets: Any) -> dict[TopicPartition, OffsetAndMetadata]:
         }
     found = {}
     for partition, at in offsets.items():
-        full = at if isinstance(at, OffsetAndMetadata) else OffsetAndMetadata(at)
-        if not isinstance(full.offset, int) or isinstance(full.offset, bool) or full.offset < 0:
-            raise ConfigError(f"commit: {at!r} is no offset for {partition!r}; give an int from 0 or OffsetAndMetadata")
-        found[partition_of(partition)] = full
+        hint = f"for {partition!r}; give an int from 0 or OffsetAndMetadata"
+        found[partition_of(partition)] = check_offset("commit", at, hint)
     return found
+
+
+def to_look_up(times: Any) -> dict[TopicPartition, int]:
+    """Return what `offsets_for_times` was given, checked.
+
+    Raises:
+        ConfigError: no mapping, or something in it that is no partition or no time.
+    """
+    if not isinstance(times, Mapping):
+        raise ConfigError(f"offsets_for_times: {times!r} is no mapping of TopicPartition to ms since 1970")
+    wrong = next((time for time in times.values() if not _is_number(time, 0)), None)
+    if wrong is not None:
+        raise ConfigError(f"offsets_for_times: {wrong!r} is no time; give ms since 1970, or ask for an end by its name")
+    return {partition_of(one): time for one, time in times.items()}
+
+
+def check_offset(what: str, at: Any, hint: str) -> OffsetAndMetadata:
+    """Return an offset with its leader epoch, given as OffsetAndMetadata or alone.
+
+    Raises:
+        ConfigError: it is no offset; the text begins with `what` and ends with `hint`.
+    """
+    full = at if isinstance(at, OffsetAndMetadata) else OffsetAndMetadata(at)
+    if not _is_number(full.offset, 0) or not _is_number(full.leader_epoch, -1, _MAX_INT):
+        raise ConfigError(f"{what}: {at!r} is no offset {hint}")
+    return full
+
+
+def most_of(max_records: int | None, default: int) -> int:
+    """Return how many records a poll may return.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+    if max_records is None:
+        return default
+    if not _is_number(max_records, 1):
+        raise ConfigError(f"max_records: {max_records!r} is not allowed; allowed: 1 or more, or None")
+    return max_records
 
 
 def milliseconds(seconds: float) -> int:
     """Return a wait for the fetcher, at least 1 ms unless there is nothing to wait for."""
     if seconds <= 0:
         return 0
-    return min(int(seconds * 1000) + 1, FOREVER_MS)
+    return FOREVER_MS if seconds * 1000 >= FOREVER_MS else int(seconds * 1000) + 1
 
 
 def _is_one(given: Any) -> bool:
     return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int)
+
+
+def _is_number(given: Any, least: int, most: int = _MAX_LONG) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and least <= given <= most

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from odradek.client.cluster import Cluster
-from odradek.client.consumer.arguments import FOREVER_MS, Named, milliseconds, named, to_commit
+from odradek.client.consumer.arguments import FOREVER_MS, Named, milliseconds, most_of, named, to_commit, to_look_up
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
 from odradek.client.consumer.face import ConsumerFace
@@ -102,15 +102,16 @@ class Consumer(ConsumerFace):
             UsageError: not subscribed or assigned, or another thread is in a call.
         """
         core = self._core
+        most = most_of(max_records, self._most)
         self._enter()
         try:
             deadline = time.monotonic() + timeout if timeout else timeout
             if not self._handover.attention and not core.unread.records and self._decode is None:
                 wait = FOREVER_MS if timeout is None else milliseconds(timeout)
-                records: list[Any] = self._fetcher.poll(wait, max_records or self._most)
+                records: list[Any] = self._fetcher.poll(wait, most)
                 if records:
                     return records
-            return self._poll_on(deadline, max_records or self._most)
+            return self._poll_on(deadline, most)
         finally:
             core.polled_at = time.monotonic()
             self._turn.release()
@@ -137,6 +138,7 @@ class Consumer(ConsumerFace):
         deserializers. pyarrow, polars and duckdb take it without a copy. Arguments, errors and all else as `poll`.
         """
         core = self._core
+        most = most_of(max_records, self._most)
         self._enter()
         try:
             deadline = None if timeout is None else time.monotonic() + timeout
@@ -144,7 +146,7 @@ class Consumer(ConsumerFace):
             while True:
                 self._settle()
                 left = 0 if self._was_woken() else _left(deadline)
-                batch: ArrowBatch = self._fetcher.poll_arrow(left, max_records or self._most)
+                batch: ArrowBatch = self._fetcher.poll_arrow(left, most)
                 if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
                     return batch
         finally:
@@ -302,7 +304,7 @@ class Consumer(ConsumerFace):
         self, times: Mapping[TopicPartition, int], *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
-        return self._ask(self._core.by_time(dict(times), self._seconds(timeout)))
+        return self._ask(self._core.by_time(to_look_up(times), self._seconds(timeout)))
 
     def partitions_for(self, topic: str, *, timeout: float | None = None) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""

@@ -5,10 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from odradek.client.consumer.arguments import Named, named, partition_of, to_commit
+from odradek.client.consumer.arguments import Named, check_offset, named, partition_of, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
 from odradek.config.client import ClientOptions, resolve, resolve_config
-from odradek.errors import ConfigError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
 __all__ = ["ConsumerFace", "GroupMetadata"]
@@ -64,12 +63,10 @@ class ConsumerFace(ABC):
         """Read on from this offset at the next poll.
 
         Raises:
-            UsageError: the partition is not assigned. ConfigError: a negative offset.
+            UsageError: the partition is not assigned. ConfigError: no offset, or a negative one.
         """
         one = partition_of(partition)
-        at = offset if isinstance(offset, OffsetAndMetadata) else OffsetAndMetadata(offset)
-        if not isinstance(at.offset, int) or isinstance(at.offset, bool) or at.offset < 0:
-            raise ConfigError(f"seek: {offset!r} is no offset; seek_to_beginning and seek_to_end know the ends")
+        at = check_offset("seek", offset, f"for {partition!r}; seek_to_beginning and seek_to_end know the ends")
         self._core.seek(one, at.offset, at.leader_epoch)
 
     def seek_to_beginning(self, partitions: Named = None) -> None:
