@@ -69,7 +69,9 @@ _STORMS = "(Heartbeat|OffsetCommit|JoinGroup|Metadata).*, .* clients"
 FIGURES = (
     Figure("start on .*", "start_s", "exec to first answer, s", bar=0.2, aim=0.1),
     Figure("odradek.Broker.*", "first_ms", "first of a process: until a request is answered, ms", bar_limit=50),
+    Figure("odradek.Broker.*", "first_control_ms", "first of a process: until a topic is created, ms"),
     Figure("odradek.Broker.*", "warm_ms", "later ones: until a request is answered, ms", bar_limit=50),
+    Figure("odradek.Broker.*", "warm_control_ms", "later ones: until a topic is created, ms"),
     Figure("odradek.Broker.*", "import_ms", "`import odradek`, ms"),
     Figure("start on no data", "anonymous_mb", "idle anonymous memory, MB", bar_limit=60, aim_limit=40),
     Figure("start on .*", "idle_cpu_percent", "idle CPU, % of a core"),

@@ -103,6 +103,32 @@ def test_it_says_one_line_and_a_signal_ends_it_well(serve, tmp_path, number):
     assert "stopped" in err
 
 
+_SITE = """
+import os, signal, sys
+
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "odradek.broker.control":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.{name})
+
+sys.meta_path.insert(0, Stop())
+"""
+"""Python runs it, as `sitecustomize`, before anything else: the signal comes when Rust serves and Python is still loading."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_between_the_first_record_and_the_line_ends_it_well_too(serve, tmp_path, number, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_SITE.format(name=number.name))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+    out, err = serve("--data-dir", tmp_path / "data").process.communicate(timeout=20)
+    assert out == ""
+    assert err.splitlines()[-1].endswith("stopped")
+    assert (tmp_path / "data" / ".kafka_cleanshutdown").exists()
+
+
 def test_a_client_that_waits_is_no_reason_not_to_stop(serve, tmp_path):
     broker = serve("--data-dir", tmp_path / "data").ready()
     with socket.create_connection(("127.0.0.1", broker.port)) as idle:

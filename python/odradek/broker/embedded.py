@@ -1,44 +1,34 @@
-"""A broker inside the caller's process: the very same server as `odradek serve`, on a thread of its own.
+"""A broker inside the caller's process: the very same server as `odradek serve`, its control plane on a thread of its own.
 
+`start` does what must be done before Rust serves (`server.py`) and leaves the rest to that thread (`control_thread.py`).
 `snapshot` and `restore` stop the server, see to its files (`snapshot.py`) and start another one on the same socket, so
 the port stays taken and clients that connect meanwhile wait in its queue.
 """
 
-import asyncio
 import atexit
-import shutil
-import tempfile
+import os
 import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from odradek.broker.control_thread import ControlThread
 from odradek.broker.server import Server
 from odradek.config.broker import BrokerSettings
 from odradek.config.files import from_keywords
-from odradek.config.listeners import advertised_address
-from odradek.errors import ConfigError, InternalError, OdradekError
+from odradek.errors import ConfigError, OdradekError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from odradek.broker.control_thread import Work
     from odradek.broker.faults import Faults
     from odradek.broker.snapshot import Snapshot
-    from odradek.config.address import Address
 
 __all__ = ["Broker"]
 
 _DEFAULTS: Final = {"listeners": "PLAINTEXT://127.0.0.1:0", "group.initial.rebalance.delay.ms": "0"}
 """Where an embedded broker differs from `odradek serve`: any free port, and groups don't wait 3 s for more members."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Interlude:
-    """What to do with the data directory while no server runs on it."""
-
-    work: Callable[[Path], Awaitable[Any]]
-    done: "Future[Any]" = field(default_factory=Future)
 
 
 class Broker:
@@ -55,23 +45,19 @@ class Broker:
         ConfigError: an unknown name or a bad value; names the allowed ones.
     """
 
-    def __init__(self, data_dir: str | Path | None = None, **config: Any) -> None:
+    def __init__(self, data_dir: "str | Path | None" = None, **config: Any) -> None:
         texts = _DEFAULTS | from_keywords(config)
         for name in ("log.dirs", "log.dir"):
             if name in texts:
                 raise ConfigError(f"{name}: give data_dir instead")
         self._temporary = data_dir is None
-        self._data_dir: Path | None = None if data_dir is None else Path(data_dir)
+        self._data_dir: str | None = None if data_dir is None else os.fspath(data_dir)
         BrokerSettings(texts)  # bad settings are refused here, before there is a directory
         self._texts = texts
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wishes: asyncio.Queue[_Interlude | None] | None = None
+        self._control: ControlThread | None = None
         self._server: Server | None = None
         self._snapshots: list[Snapshot] = []
-        self._address: Address | None = None
-        self._failure: BaseException | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -80,80 +66,58 @@ class Broker:
         Raises:
             OdradekError: the broker isn't running.
         """
-        if self._address is None:
-            raise OdradekError("the broker isn't running; use `with odradek.Broker() as broker` or call start()")
-        return str(self._address)
+        return str(self._running().advertised)
 
     @property
-    def data_dir(self) -> Path:
+    def data_dir(self) -> "Path":
         """Return where records are kept.
 
         Raises:
             OdradekError: the directory is a temporary one and the broker isn't running.
         """
+        from pathlib import Path  # noqa: PLC0415 - a start does without it
+
         if self._data_dir is None:
             raise OdradekError("the broker isn't running: it has no directory yet")
-        return self._data_dir
+        return Path(self._data_dir)
 
     def start(self) -> Self:
-        """Start; when this returns the broker answers requests.
+        """Start; when this returns the port is open and records can be written and read.
+
+        Requests about topics, groups and settings are answered as soon as the rest is loaded, behind this call: in the
+        first broker of a process some 0.1 s later, else within a few ms. Until then they wait. Should that fail, every
+        connection is closed and the next call here raises why.
 
         Raises:
             DataDirLockedError: another broker has the directory. StorageError: it can't be used. OSError: the port.
         """
         with self._lock:
-            if self._thread is not None:
+            if self._control is not None:
                 return self
-            if self._temporary:
-                self._data_dir = Path(tempfile.mkdtemp(prefix="odradek-"))
-            settings = BrokerSettings(self._texts | {"log.dirs": str(self._data_dir)})
-            ready = threading.Event()
-            thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(settings, ready)), name="odradek-broker", daemon=True
-            )
-            self._failure = None
-            thread.start()
-            ready.wait()
-            if self._failure is not None:
-                thread.join()
+            try:
+                if self._temporary:
+                    self._data_dir = _temporary_directory()
+                server = self._server = Server(BrokerSettings(self._texts | {"log.dirs": str(self._data_dir)}))
+                server.start()
+                control = ControlThread(server, self._follow)
+                control.start()
+            except BaseException:
                 self._clear()
-                raise self._failure
-            self._thread = thread
-            atexit.register(self.close)
+                raise
+            self._control = control
+            atexit.register(self._close_at_exit)
             return self
 
-    async def _run(self, settings: BrokerSettings, ready: threading.Event) -> None:
-        try:
-            server = Server(settings)
-            await server.start()
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits in `start`
-            self._failure = error
-            ready.set()
-            return
-        self._loop = asyncio.get_running_loop()
-        wishes = self._wishes = asyncio.Queue()
+    def _follow(self, server: Server) -> None:
         self._server = server
-        self._address = advertised_address(settings, server.address)
-        ready.set()
-        while (interlude := await wishes.get()) is not None:
-            try:
-                result, server = await self._replace(server, settings, interlude)
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for it
-                interlude.done.set_exception(error)
-                return
-            self._server = server
-            interlude.done.set_result(result)
-        await server.stop()
 
-    async def _replace(self, server: Server, settings: BrokerSettings, interlude: _Interlude) -> tuple[Any, Server]:
-        """Stop the server, do the work and start another one; what fails leaves the broker stopped."""
-        server.faults().clear()
-        listener = server.listener()
-        await server.stop()
-        result = await interlude.work(self.data_dir)
-        server = Server(settings, listener)
-        await server.start()
-        return result, server
+    def _running(self) -> Server:
+        control, server = self._control, self._server
+        if control is None or server is None:
+            raise OdradekError("the broker isn't running; use `with odradek.Broker() as broker` or call start()")
+        if control.failure is not None:
+            raise OdradekError(f"the broker has failed and is closed: {control.failure}") from control.failure
+        return server
 
     @property
     def faults(self) -> "Faults":
@@ -164,10 +128,7 @@ class Broker:
         """
         from odradek.broker.faults import Faults  # noqa: PLC0415 - only tests want it
 
-        server = self._server
-        if server is None:
-            raise OdradekError("the broker isn't running: it has no faults")
-        return Faults(server.faults())
+        return Faults(self._running().faults())
 
     def snapshot(self) -> "Snapshot":
         """Keep topics, records, groups and offsets as they are now, for `restore`.
@@ -182,8 +143,8 @@ class Broker:
         """
         from odradek.broker.snapshot import Snapshot, take  # noqa: PLC0415 - only tests want it
 
-        async def keep(data_dir: Path) -> Path:
-            return take(data_dir)
+        async def keep() -> "Path":
+            return take(self.data_dir)
 
         with self._lock:
             snapshot = Snapshot(self, self._between_servers(keep))
@@ -204,45 +165,50 @@ class Broker:
 
         kept = snapshot.path_for(self)
         with self._lock:
-            self._between_servers(lambda data_dir: put_back(kept, data_dir))
+            self._between_servers(lambda: put_back(kept, self.data_dir))
 
-    def _between_servers(self, work: Callable[[Path], Awaitable[Any]]) -> Any:
-        thread, loop, wishes = self._thread, self._loop, self._wishes
-        if thread is None or loop is None or wishes is None:
-            raise OdradekError("the broker isn't running; use `with odradek.Broker() as broker` or call start()")
-        interlude = _Interlude(work)
-        loop.call_soon_threadsafe(wishes.put_nowait, interlude)
+    def _between_servers(self, work: "Work") -> Any:
+        self._running()
         try:
-            return interlude.done.result()
-        except BaseException:
-            if interlude.done.done():  # else it was Ctrl-C here, and the broker goes on
-                self._thread = None
-                self._join(thread)
-            raise
+            return None if self._control is None else self._control.between_servers(work)
+        finally:
+            self._forget_if_ended()
 
     def close(self) -> None:
-        """Stop gracefully; remove a temporary directory. Idempotent."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            if thread is None:
-                return
-            if self._loop is None or self._wishes is None:
-                raise InternalError("a running broker has no loop")
-            self._loop.call_soon_threadsafe(self._wishes.put_nowait, None)
-            self._join(thread)
+        """Stop gracefully; remove a temporary directory. Idempotent.
 
-    def _join(self, thread: threading.Thread) -> None:
-        thread.join()
-        atexit.unregister(self.close)
-        self._clear()
+        Raises:
+            what made the broker fail, if it did, once.
+        """
+        with self._lock:
+            if self._control is None:
+                return
+            try:
+                self._control.stop()
+            finally:
+                self._forget_if_ended()
+
+    def _close_at_exit(self) -> None:
+        with suppress(Exception):  # told in the log; here is nobody to catch it
+            self.close()
+
+    def _forget_if_ended(self) -> None:
+        """After Ctrl-C in a call that waited the broker goes on; otherwise what has stopped is cleared away."""
+        if self._control is not None and not self._control.alive:
+            self._control = None
+            atexit.unregister(self._close_at_exit)
+            self._clear()
 
     def _clear(self) -> None:
-        self._address = None
-        self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
         while self._snapshots:
             self._snapshots.pop().discard()
         if self._temporary and self._data_dir is not None:
-            shutil.rmtree(self._data_dir, ignore_errors=True)
+            from shutil import rmtree  # noqa: PLC0415 - a start does without it
+
+            rmtree(self._data_dir, ignore_errors=True)
             self._data_dir = None
 
     def __enter__(self) -> Self:
@@ -250,8 +216,14 @@ class Broker:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        traceback: "TracebackType | None",
     ) -> None:
         self.close()
+
+
+def _temporary_directory() -> str:
+    from tempfile import mkdtemp  # noqa: PLC0415 - not for who brings a directory
+
+    return mkdtemp(prefix="odradek-")

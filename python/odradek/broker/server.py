@@ -1,196 +1,165 @@
-"""The composition root: makes one broker out of its parts, in the order in which they can be made, and takes it apart.
+"""The part of a broker that must be there before it listens: directory, metadata, logs, port. Blocks; knows no asyncio.
 
-Nothing is accepted before everything is ready: topics hosted, groups loaded, port taken (a client that connects early
-waits in the listen queue and is never told "not yet"). Read `dispatch.py` for a request's way, `controller/` for topics
-and settings, `coordinator/` for groups. The only importer of the native engine in the broker.
+Once it is started, Rust answers Produce, Fetch, ListOffsets, Metadata and ApiVersions; every other request waits in
+the engine's queue for `control.py`, which is loaded and started behind it. So `odradek.Broker()` does not wait for
+asyncio and what comes with it, and what is imported here at the top is what each start has to wait for.
 """
 
-import asyncio
-import logging
 import os
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from odradek._native import Engine
-from odradek.broker import handlers
-from odradek.broker.context import Services
-from odradek.broker.controller.configs import Configs
-from odradek.broker.controller.offsets_topic import OffsetsTopic
-from odradek.broker.controller.producer_ids import ProducerIds
-from odradek.broker.controller.reconcile import reconcile
-from odradek.broker.controller.topics import Topics
-from odradek.broker.coordinator.clock import LoopClock
-from odradek.broker.coordinator.group.service import GroupCoordinator
-from odradek.broker.coordinator.group.settings import GroupSettings
-from odradek.broker.dispatch import Dispatcher
-from odradek.config.address import Address
-from odradek.config.broker import BrokerSettings
+from odradek.broker.served import SERVED
 from odradek.config.listeners import advertised_address, listen_address
 from odradek.errors import ConfigError, InternalError, StorageError
 from odradek.metadata import tree
-from odradek.metadata.embedded import EmbeddedStore
-from odradek.metadata.store import Create, MetadataStore, Operation, Set
+from odradek.metadata.sqlite_tree import SqliteTree
+from odradek.metadata.store import Create, Operation, Set
 
 if TYPE_CHECKING:
     from odradek._native import Faults, Listener
+    from odradek.broker.controller.recovery import Recovered
+    from odradek.config.address import Address
+    from odradek.config.broker import BrokerSettings
 
 __all__ = ["Server"]
 
-_log = logging.getLogger("odradek.broker")
-
-STOP_GRACE_MS: Final = 5_000
-"""How long requests under way may take when the broker stops."""
-
 
 class Server:
-    """One broker on the running asyncio loop. Use: `start`, then wait for `failed` or your own reason, then `stop`."""
+    """One broker's Rust side and its files. Use: `start`, put a `ControlPlane` beside it, stop that, then `close`."""
 
-    def __init__(self, settings: BrokerSettings, listener: "Listener | None" = None) -> None:
+    def __init__(self, settings: "BrokerSettings", listener: "Listener | None" = None) -> None:
         """Make a broker that isn't started.
 
         Args:
             settings: its settings.
             listener: the socket of the server it follows, in place of a new one.
         """
-        self._settings = settings
+        self.settings = settings
+        self.node_id = settings.number("node.id")
         self._listener = listener
-        self._loop = asyncio.get_running_loop()
         self._engine: Engine | None = None
-        self._store: MetadataStore | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._groups: GroupCoordinator | None = None
-        self._started = False
-        self.failed: asyncio.Future[None] = self._loop.create_future()
-        """Ends with an exception when the broker can't go on (its data directory failed)."""
-        self.address = Address("", 0)
+        self._nodes: SqliteTree | None = None
+        self._recovered: Recovered | None = None
+        self._controller_epoch = 0
+        self._data_dir = ""
+        self.address: Address
         """Where the broker listens, once it is started."""
+        self.advertised: Address
+        """What clients are told, once it is started."""
 
-    async def start(self) -> None:
-        """Open the data directory, make everything ready, listen.
+    def start(self) -> None:
+        """Open the data directory, recover the logs, listen.
 
         Raises:
             ConfigError: a setting doesn't fit. StorageError: the data directory. OSError: the port.
         """
         try:
-            await self._start()
+            self._start()
         except BaseException:
-            await self.stop(grace_ms=0)
+            self.close()
             raise
 
-    async def _start(self) -> None:
-        settings = self._settings
+    def _start(self) -> None:
+        settings = self.settings
         listen = listen_address(settings)
-        data_dir = _data_dir(settings)
-        node_id = settings.number("node.id")
+        self._data_dir = _data_dir(settings)
         texts = settings.effective_texts()
-        engine = self._engine = Engine({**texts, "log.dirs": str(data_dir), "node.id": str(node_id)})
-        bound = self.address = _bind(engine, listen, self._listener)
-        advertised = advertised_address(settings, bound)
-        store = await EmbeddedStore.open(data_dir)
-        self._store = store
-        epoch = await _register(store, node_id, advertised, engine.cluster_id)
-
-        configs = Configs(settings, store, node_id)
-        await configs.load()
-        topics = Topics(store, engine, configs, node_id)
-        await topics.load(epoch, after_crash=store.crashed)
-        offsets_topic = OffsetsTopic(topics, settings)
-        await reconcile(topics, offsets_topic, engine, store, data_dir=data_dir, node_id=node_id)
-        groups = self._groups = GroupCoordinator(
-            GroupSettings.from_broker(settings), engine, offsets_topic, LoopClock(self._loop)
-        )
-        topics.on_deleted.append(lambda topic: groups.forget_topics([topic.name]))
-        await groups.start()
-
-        rack = settings["broker.rack"]
-        services = Services(
-            node_id=node_id,
-            host=advertised.host,
-            port=advertised.port,
-            rack=rack if isinstance(rack, str) else None,
-            cluster_id=engine.cluster_id,
-            data_dir=data_dir,
-            engine=engine,
-            store=store,
-            topics=topics,
-            configs=configs,
-            producer_ids=ProducerIds(store, node_id),
-            loop=self._loop,
-            groups=groups,
-        )
-        table = handlers.load()
-        engine.publish_apis([(row.api_key, *row.versions) for row in table.values() if row.advertised])
-        engine.publish_brokers([(node_id, advertised.host, advertised.port, services.rack)], node_id)
-        self._dispatcher = Dispatcher(engine, services, table, self._fail)
-        self._dispatcher.start()
+        engine = self._engine = Engine({**texts, "log.dirs": self._data_dir, "node.id": str(self.node_id)})
+        self.address = _bind(engine, listen, self._listener)
+        self.advertised = advertised_address(settings, self.address)
+        nodes = self._nodes = SqliteTree(self._data_dir)
+        self._controller_epoch = _register(nodes, self.node_id, self.advertised, engine.cluster_id)
+        if engine.partitions_on_disk() or nodes.children(tree.TOPICS) or nodes.children(tree.DELETIONS):
+            self.recovered()
+        engine.publish_apis(SERVED)
+        broker = (self.node_id, self.advertised.host, self.advertised.port, self.rack)
+        engine.publish_brokers([broker], self.node_id)
         engine.start()
-        self._started = True
-        _log.info("broker %d of cluster %s listens on %s", node_id, engine.cluster_id, bound)
 
-    def _fail(self, error: Exception) -> None:
-        _log.critical("%s", error)
-        if not self.failed.done():
-            self.failed.set_exception(error)
+    def recovered(self) -> "Recovered":
+        """Return settings and topics as they were found; a directory without topics is looked at when it is asked for."""
+        from pathlib import Path  # noqa: PLC0415 - a new directory is served without any of this
 
-    def faults(self) -> "Faults":
-        """Return the table of what this broker is asked to do wrong; only while it runs."""
-        return self._running().faults()
+        from odradek.broker.controller.recovery import recover  # noqa: PLC0415
 
-    def listener(self) -> "Listener":
-        """Return the listening socket for the next server; only while this one runs."""
-        return self._running().listener()
+        if self._recovered is None:
+            self._recovered = recover(
+                self.nodes,
+                self.engine,
+                self.settings,
+                node_id=self.node_id,
+                data_dir=Path(self._data_dir),
+                controller_epoch=self._controller_epoch,
+            )
+        return self._recovered
 
-    def _running(self) -> Engine:
+    @property
+    def rack(self) -> str | None:
+        """`broker.rack`."""
+        rack = self.settings["broker.rack"]
+        return rack if isinstance(rack, str) else None
+
+    @property
+    def data_dir(self) -> str:
+        """Absolute path of the data directory, once it is started."""
+        return self._data_dir
+
+    @property
+    def engine(self) -> Engine:
+        """The Rust side; only while it runs."""
         if self._engine is None:
             raise InternalError("the server isn't running")
         return self._engine
 
-    async def stop(self, grace_ms: int = STOP_GRACE_MS) -> None:
-        """Answer what is under way, close every connection, write what is needed for a quick next start. Idempotent.
+    @property
+    def nodes(self) -> SqliteTree:
+        """The metadata tree; only while it runs."""
+        if self._nodes is None:
+            raise InternalError("the server isn't running")
+        return self._nodes
 
-        Args:
-            grace_ms: how long requests under way may take; waiting fetches and joins are answered at once.
+    def faults(self) -> "Faults":
+        """Return the table of what this broker is asked to do wrong; only while it runs."""
+        return self.engine.faults()
+
+    def listener(self) -> "Listener":
+        """Return the listening socket for the next server; only while this one runs."""
+        return self.engine.listener()
+
+    def close(self) -> None:
+        """Close every connection and write what is needed for a quick next start. Idempotent.
+
+        Requests under way are not waited for: stop the control plane first, which does that.
         """
         engine, self._engine = self._engine, None
-        groups, self._groups = self._groups, None
-        dispatcher, self._dispatcher = self._dispatcher, None
-        store, self._store = self._store, None
-        if self._started:
-            _log.info("stopping")
-        if groups is not None:
-            await groups.stop()
-        if engine is not None and self._started:
-            await self._loop.run_in_executor(None, engine.stop, grace_ms)
-        if dispatcher is not None:
-            await dispatcher.stop()
-        if store is not None:
-            await store.close()
+        nodes, self._nodes = self._nodes, None
         if engine is not None:
-            await self._loop.run_in_executor(None, engine.close)
-            if self._started:
-                _log.info("stopped")
-        if self.failed.done() and not self.failed.cancelled():
-            self.failed.exception()  # whoever waits for it has seen it; nobody is no reason to complain
+            engine.stop(0)
+        if nodes is not None:
+            nodes.close()
+        if engine is not None:
+            engine.close()
 
 
-def _bind(engine: Engine, listen: Address, listener: "Listener | None") -> Address:
+def _bind(engine: Engine, listen: "Address", listener: "Listener | None") -> "Address":
     if listener is not None:
-        return Address(listen.host, engine.adopt(listener))
+        return listen._replace(port=engine.adopt(listener))
     try:
-        return Address(listen.host, engine.bind(listen.host or "0.0.0.0", listen.port))
+        return listen._replace(port=engine.bind(listen.host or "0.0.0.0", listen.port))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"can't listen on {listen}: {reason}") from error
 
 
-def _data_dir(settings: BrokerSettings) -> Path:
+def _data_dir(settings: "BrokerSettings") -> str:
     directories = settings.words("log.dirs")
     if len(directories) != 1:
         raise ConfigError(f"log.dirs: {len(directories)} directories; odradek uses exactly one")
-    path = Path(directories[0]).absolute()
+    path = os.path.abspath(directories[0])  # noqa: PTH100 - `pathlib` costs each start 2 ms
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103
     except FileExistsError as error:
         raise StorageError(f"{path}: not a directory") from error
     except OSError as error:
@@ -200,13 +169,13 @@ def _data_dir(settings: BrokerSettings) -> Path:
     return path
 
 
-async def _register(store: MetadataStore, node_id: int, address: Address, cluster_id: str) -> int:
+def _register(nodes: SqliteTree, node_id: int, address: "Address", cluster_id: str) -> int:
     """Put this broker into the tree, make it the controller, and return its controller epoch."""
-    operations: list[Operation] = [Create(path) for path in tree.BASE_PATHS if await store.get(path) is None]
+    operations: list[Operation] = [Create(path) for path in tree.BASE_PATHS if nodes.get(path) is None]
     now = str(time.time_ns() // 1_000_000)
-    if await store.get(tree.CLUSTER_ID) is None:
+    if nodes.get(tree.CLUSTER_ID) is None:
         operations.append(Create(tree.CLUSTER_ID, tree.dump({"version": "1", "id": cluster_id})))
-    node = await store.get(tree.CONTROLLER_EPOCH)
+    node = nodes.get(tree.CONTROLLER_EPOCH)
     epoch = 1 if node is None else int(node.value) + 1
     value = str(epoch).encode()
     operations.append(Create(tree.CONTROLLER_EPOCH, value) if node is None else Set(tree.CONTROLLER_EPOCH, value))
@@ -223,5 +192,5 @@ async def _register(store: MetadataStore, node_id: int, address: Address, cluste
     operations.append(Create(tree.broker_path(node_id), tree.dump(broker), ephemeral=True))
     controller = {"version": 2, "brokerid": node_id, "timestamp": now}
     operations.append(Create(tree.CONTROLLER, tree.dump(controller), ephemeral=True))
-    await store.multi(operations)
+    nodes.multi(operations)
     return epoch

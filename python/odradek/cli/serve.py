@@ -1,9 +1,8 @@
 """`odradek serve`: run a broker until it is told to stop.
 
-Only options, logging and signals are here; what a broker is made of: `odradek.broker.server`.
+Only options, logging and signals are here; what a broker is made of: `odradek.broker.server` and `control`.
 """
 
-import asyncio
 import gc
 import json
 import logging
@@ -20,6 +19,8 @@ from odradek.cli.command import Command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from odradek.broker.server import Server
+    from odradek.cli.signals import StopRequest
     from odradek.config.broker import BrokerSettings
 
 __all__ = ["serve"]
@@ -59,7 +60,7 @@ def serve(
 ) -> None:
     """Run a broker.
 
-    Prints one line on stdout when it answers requests; logs go to stderr. SIGTERM or Ctrl-C stops it: requests under
+    Prints one line on stdout when it answers requests of every kind; logs go to stderr. SIGTERM or Ctrl-C stops it: requests under
     way are finished, what is needed for a quick next start is written.
     """
     from odradek.config.address import parse_address
@@ -79,28 +80,49 @@ def serve(
         raise click.UsageError("give --data-dir, or log.dirs in --config")
     settings = BrokerSettings(texts)
     _set_up_logging(log_format, log_level)
-    asyncio.run(_run(settings))
+    _serve(settings)
 
 
-async def _run(settings: "BrokerSettings") -> None:
+def _serve(settings: "BrokerSettings") -> None:
+    """Have Rust serve, then load what decides; a signal that comes in between ends the broker in good order, too."""
     from odradek.broker.server import Server
+    from odradek.cli.signals import stop_on_signals
+
+    with stop_on_signals() as asked:
+        server = Server(settings)
+        server.start()
+        try:
+            import asyncio
+
+            asyncio.run(_decide(server, asked))
+        finally:
+            server.close()
+
+
+async def _decide(server: "Server", asked: "StopRequest") -> None:
+    import asyncio
+
+    from odradek.broker.control import ControlPlane
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    server = Server(settings)
-    await server.start()
-    click.echo(f"odradek ready on {server.address}")
+    if asked:
+        stopping.set()
+    control = ControlPlane(server)
+    await control.start()
+    if not asked:
+        click.echo(f"odradek ready on {server.address}")
     gc.freeze()  # what was made so far stays: to walk it again took every full collection 8 ms
     told = asyncio.create_task(stopping.wait())
-    either: set[asyncio.Future[Any]] = {told, server.failed}
+    either: set[asyncio.Future[Any]] = {told, control.failed}
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        failure = server.failed.exception() if server.failed.done() else None
+        failure = control.failed.exception() if control.failed.done() else None
     finally:
         told.cancel()
-        await server.stop()
+        await control.stop()
     if failure is not None:
         raise failure
 

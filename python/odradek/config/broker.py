@@ -5,7 +5,6 @@ store, not here. Source of names, defaults and ranges: Kafka `KafkaConfig` and t
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from odradek.config.accepted import ACCEPTED_ROWS
@@ -23,7 +22,17 @@ _DYNAMIC: Final = Scope.CLUSTER_WIDE
 
 def _topic_default(name: str, option: Option) -> Option:
     doc = f"Gives {option.name} to topics that don't set it. {option.doc}"
-    return replace(option, name=name, doc=doc, scope=_DYNAMIC, broker=())
+    return Option(
+        name,
+        option.kind,
+        option.default,
+        doc,
+        option.valid,
+        option.unit,
+        _DYNAMIC,
+        sensitive=option.sensitive,
+        inert=option.inert,
+    )
 
 
 _TOPIC_DEFAULTS: Final = {

@@ -5,8 +5,8 @@ with another (see `client.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from odradek.config.definition import Kind, Option, Valid, Value
 from odradek.errors import ConfigError
@@ -33,14 +33,27 @@ def some_of_at_least_one(*words: str) -> Valid:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class ClientOption(Option):
     """One option of a client."""
 
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """Other spellings of a value; numbers are spelled as text."""
-    callables: bool = False
-    """A callable is a value too; `doc` says how it is called."""
+    def __init__(  # noqa: PLR0917 - the rows of a table are read by place
+        self,
+        name: str,
+        kind: Kind,
+        default: Value,
+        doc: str,
+        valid: Valid | None = None,
+        unit: str = "",
+        *,
+        inert: bool = False,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        callables: bool = False,
+    ) -> None:
+        super().__init__(name, kind, default, doc, valid, unit, inert=inert)
+        self.aliases: Final = aliases
+        """Other spellings of a value; numbers are spelled as text."""
+        self.callables: Final = callables
+        """A callable is a value too; `doc` says how it is called."""
 
     def accept(self, value: object, spelled: str) -> Value | Callable[..., Any]:
         """Turn what a caller gave into a value.
@@ -111,8 +124,7 @@ class ClientOption(Option):
 
     def allowed(self) -> str:
         """Say in words what values are allowed."""
-        # Not super(): a dataclass with slots is made anew, and zero-argument super() would know the old class.
-        text = Option.allowed(self)
+        text = super().allowed()
         return f"{text}, or a callable" if self.callables else text
 
 

@@ -4,9 +4,8 @@ No option is defined here (see `topic.py` and `broker.py`) and no file is read h
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from odradek.errors import ConfigError
 
@@ -51,8 +50,7 @@ class Scope(IntEnum):
     """At run time, for one broker or for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Valid:
+class Valid(NamedTuple):
     """A condition on a value and its wording for error messages and docs."""
 
     text: str
@@ -91,25 +89,38 @@ _NOUN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Option:
-    """One option: a row of `topic.py` or `broker.py`."""
+    """One option: a row of `topic.py` or `broker.py`. Immutable; no dataclass, which would double what a start imports."""
 
-    name: str
-    kind: Kind
-    default: Value
-    doc: str
-    valid: Valid | None = None
-    unit: str = ""
-    """ms, bytes, ... or nothing."""
-    scope: Scope = Scope.READ_ONLY
-    sensitive: bool = False
-    """Never shown."""
-    inert: bool = False
-    """Accepted so that Kafka's files and tools work, but odradek does nothing with it; `doc` says why."""
-    broker: tuple[tuple[str, int], ...] = ()
-    """Topic options only: the broker options that give the default, most specific first, and the factor that turns
-    each into this option's unit (`log.retention.hours` counts 3,600,000 ms)."""
+    def __init__(  # noqa: PLR0917 - the rows of a table are read by place
+        self,
+        name: str,
+        kind: Kind,
+        default: Value,
+        doc: str,
+        valid: Valid | None = None,
+        unit: str = "",
+        scope: Scope = Scope.READ_ONLY,
+        *,
+        sensitive: bool = False,
+        inert: bool = False,
+        broker: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        self.name: Final = name
+        self.kind: Final = kind
+        self.default: Final = default
+        self.doc: Final = doc
+        self.valid: Final = valid
+        self.unit: Final = unit
+        """ms, bytes, ... or nothing."""
+        self.scope: Final = scope
+        self.sensitive: Final = sensitive
+        """Never shown."""
+        self.inert: Final = inert
+        """Accepted so that Kafka's files and tools work, but odradek does nothing with it; `doc` says why."""
+        self.broker: Final = broker
+        """Topic options only: the broker options that give the default, most specific first, and the factor that turns
+        each into this option's unit (`log.retention.hours` counts 3,600,000 ms)."""
 
     def allowed(self) -> str:
         """Say in words what values are allowed."""

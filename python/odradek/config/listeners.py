@@ -1,7 +1,5 @@
 """Where a broker listens and what it tells clients: `listeners`, `advertised.listeners`, `--listen HOST:PORT`."""
 
-import socket
-
 from odradek.config.address import Address, parse_address
 from odradek.config.broker import BrokerSettings
 from odradek.errors import ConfigError
@@ -54,7 +52,11 @@ def advertised_address(settings: BrokerSettings, bound: Address) -> Address:
         if parsed.host in _EVERYWHERE:
             raise ConfigError(f"{option}: {listener!r}: clients can't connect to {parsed.host or 'an empty host'!r}")
         return Address(parsed.host, parsed.port or bound.port)
-    return Address(socket.gethostname() if bound.host in _EVERYWHERE else bound.host, bound.port)
+    if bound.host not in _EVERYWHERE:
+        return bound
+    from socket import gethostname  # noqa: PLC0415 - most brokers listen at an address
+
+    return Address(gethostname(), bound.port)
 
 
 def _map(settings: BrokerSettings) -> list[str]:

@@ -7,7 +7,6 @@ when its coroutine returns. Implementations: `embedded.py`. What the nodes mean:
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -71,8 +70,7 @@ class SessionState(Enum):
     """The session is over; its ephemeral nodes are gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(NamedTuple):
     """Make a node; an ephemeral one goes when the session that made it ends."""
 
     path: str
@@ -80,8 +78,7 @@ class Create:
     ephemeral: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(NamedTuple):
     """Replace a node's value if it has the version given (or any)."""
 
     path: str
@@ -89,16 +86,14 @@ class Set:
     version: int = ANY_VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Remove a node without children if it has the version given (or any)."""
 
     path: str
     version: int = ANY_VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """Go on only if the node has the version given."""
 
     path: str

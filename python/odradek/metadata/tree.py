@@ -14,10 +14,12 @@ Paths and field names are those Kafka had in ZooKeeper, so that people and tools
 """
 
 import json
-from typing import Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final
 
 from odradek.errors import StorageError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = [
     "BASE_PATHS",
@@ -124,19 +126,20 @@ def deletion_path(topic: str) -> str:
     return f"{DELETIONS}/{topic}"
 
 
-def topic_id_text(topic_id: UUID) -> str:
+def topic_id_text(topic_id: "UUID") -> str:
     """Return an id in Kafka's form: URL-safe base64 without padding."""
     from base64 import urlsafe_b64encode  # noqa: PLC0415 - keeps the import of this module light
 
     return urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
 
 
-def uuid_of_text(text: str) -> UUID:
+def uuid_of_text(text: str) -> "UUID":
     """Return the id that `topic_id_text` wrote.
 
     Raises:
         ValueError: it isn't one.
     """
     from base64 import urlsafe_b64decode  # noqa: PLC0415
+    from uuid import UUID  # noqa: PLC0415
 
     return UUID(bytes=urlsafe_b64decode(text + "=="))

@@ -14,15 +14,14 @@ from kio.serial import entity_reader
 
 from odradek.broker import handlers
 from odradek.broker.context import Services
-from odradek.broker.controller.configs import Configs
-from odradek.broker.controller.offsets_topic import OffsetsTopic
 from odradek.broker.controller.producer_ids import ProducerIds
-from odradek.broker.controller.reconcile import reconcile
+from odradek.broker.controller.recovery import recover
 from odradek.broker.controller.topics import Topics
 from odradek.broker.dispatch import Dispatcher
 from odradek.config.broker import BrokerSettings
 from odradek.metadata import tree
 from odradek.metadata.embedded import EmbeddedStore
+from odradek.metadata.sqlite_tree import SqliteTree
 from odradek.metadata.store import Create
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import encode, response_class, schema
@@ -128,16 +127,14 @@ class World:
     @classmethod
     async def start(cls, directory: Path, engine=None, **settings):
         engine = engine or NotingEngine()
-        store = await EmbeddedStore.open(directory)
-        for path in tree.BASE_PATHS:
-            if await store.get(path) is None:
-                await store.multi([Create(path)])
+        nodes = SqliteTree(directory)
+        nodes.multi([Create(path) for path in tree.BASE_PATHS if nodes.get(path) is None])
         texts = {name.replace("_", "."): str(value) for name, value in settings.items()}
-        configs = Configs(BrokerSettings(texts), store, NODE)
-        await configs.load()
-        topics = Topics(store, engine, configs, NODE)
-        await topics.load(1, after_crash=store.crashed)
-        await reconcile(topics, OffsetsTopic(topics, configs.settings), engine, store, data_dir=directory, node_id=NODE)
+        configs, recovered, epoch = recover(
+            nodes, engine, BrokerSettings(texts), node_id=NODE, data_dir=directory, controller_epoch=1
+        )
+        store = EmbeddedStore(nodes)
+        topics = Topics(store, engine, configs, recovered, epoch)
         services = Services(
             node_id=NODE,
             host="broker.example",

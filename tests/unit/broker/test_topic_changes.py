@@ -205,7 +205,7 @@ async def test_many_clients_asking_for_one_new_topic_make_it_once(world):
 
 
 def _wish(name):
-    from odradek.broker.controller.topics import NewTopic
+    from odradek.broker.controller.new_topic import NewTopic
 
     return NewTopic(name)
 

@@ -4,7 +4,7 @@ import pytest
 
 from odradek.config.address import Address, parse_address
 from odradek.config.broker import BROKER_OPTIONS, BrokerSettings
-from odradek.config.definition import Kind, Scope
+from odradek.config.definition import Kind, Option, Scope
 from odradek.config.files import from_keywords, parse_assignments, parse_properties, read_file
 from odradek.config.listeners import advertised_address, listen_address
 from odradek.config.topic import TOPIC_OPTIONS, parse_topic_configs
@@ -140,9 +140,7 @@ def test_the_engine_is_given_what_has_a_value():
 
 
 def test_sensitive_values_are_not_shown_in_errors():
-    from dataclasses import replace
-
-    secret = replace(BROKER_OPTIONS["num.partitions"], sensitive=True)
+    secret = Option("password", Kind.INT, None, "", sensitive=True)
     with pytest.raises(ConfigError, match="hidden") as refusal:
         secret.parse("hunter2")
     assert "hunter2" not in str(refusal.value)

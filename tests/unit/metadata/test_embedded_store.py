@@ -71,7 +71,7 @@ async def test_a_closed_store_refuses_to_be_used(tmp_path):
 
 async def test_every_commit_is_synced(tmp_path):
     store = await EmbeddedStore.open(tmp_path)
-    connection = store._connection  # private: the setting is invisible from outside until the power fails
+    connection = store._tree._connection  # private: the setting is invisible from outside until the power fails
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     await store.close()

@@ -14,7 +14,8 @@ from odradek.config.broker import BROKER_OPTIONS, BrokerSettings
 from odradek.config.definition import Option, Scope
 from odradek.config.topic import TOPIC_OPTIONS
 from odradek.metadata import tree
-from odradek.metadata.store import Create, Delete, MetadataStore, Operation, Set
+from odradek.metadata.sqlite_tree import SqliteTree
+from odradek.metadata.store import Create, Delete, Operation, Set
 
 __all__ = ["Configs", "Entry", "Source", "Synonym"]
 
@@ -52,21 +53,21 @@ class Entry:
 
 
 class Configs:
-    """All settings of this broker and its topics. Changed only by `set_topic` and `set_broker`."""
+    """All settings of this broker and its topics. Writes nothing: who changes them writes what `..._change` returns."""
 
-    def __init__(self, settings: BrokerSettings, store: MetadataStore, node_id: int) -> None:
+    def __init__(self, settings: BrokerSettings, node_id: int) -> None:
         self.settings: Final = settings
-        self._store = store
+        self.node_id: Final = node_id
         self._node = str(node_id)
         self._topics: dict[str, dict[str, str]] = {}
         self._brokers: dict[str, dict[str, str]] = {}
         self._defaults: dict[str, str] | None = None
 
-    async def load(self) -> None:
-        """Read the run-time settings from the store."""
-        for path, node in await self._store.subtree(tree.TOPIC_CONFIGS):
+    def load(self, nodes: SqliteTree) -> None:
+        """Read the run-time settings from the metadata tree."""
+        for path, node in nodes.subtree(tree.TOPIC_CONFIGS):
             self._topics[path.rpartition("/")[2]] = dict(tree.parse(path, node.value)["config"])
-        for path, node in await self._store.subtree(tree.BROKER_CONFIGS):
+        for path, node in nodes.subtree(tree.BROKER_CONFIGS):
             name = path.rpartition("/")[2]
             self._brokers[ALL_BROKERS if name == "<default>" else name] = dict(tree.parse(path, node.value)["config"])
 
@@ -103,25 +104,19 @@ class Configs:
         """Return the operations that make `overrides` a topic's own settings; none if nothing changes."""
         return self._change(tree.topic_config_path(topic), self._topics.get(topic), overrides)
 
-    async def set_topic(self, topic: str, overrides: Mapping[str, str]) -> None:
-        """Replace a topic's own settings (valid ones), durably. The caller tells the engine."""
-        operations = self.topic_change(topic, overrides)
-        if operations:
-            await self._store.multi(operations)
-        self.note_topic(topic, overrides)
-
     def note_topic(self, topic: str, overrides: Mapping[str, str]) -> None:
-        """Take over what has been written to the store along with the topic itself."""
+        """Take over a topic's own settings that have been written to the store."""
         if overrides:
             self._topics[topic] = dict(overrides)
         else:
             self._topics.pop(topic, None)
 
-    async def set_broker(self, node: str, overrides: Mapping[str, str]) -> None:
-        """Replace the run-time settings of this broker, or of all brokers (""), durably. The caller tells the engine."""
-        operations = self._change(tree.broker_config_path(node), self._brokers.get(node), overrides)
-        if operations:
-            await self._store.multi(operations)
+    def broker_change(self, node: str, overrides: Mapping[str, str]) -> list[Operation]:
+        """Return the operations that make these the run-time settings of this broker, or of all brokers ("")."""
+        return self._change(tree.broker_config_path(node), self._brokers.get(node), overrides)
+
+    def note_broker(self, node: str, overrides: Mapping[str, str]) -> None:
+        """Take over run-time settings of a broker that have been written to the store."""
         self._brokers[node] = dict(overrides)
         self._defaults = None
 

@@ -1,17 +1,32 @@
 """`__consumer_offsets`: made when the first group needs it, with the settings its compaction relies on."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from odradek.broker.controller.names import OFFSETS_TOPIC
-from odradek.broker.controller.topics import NewTopic, Topics
+from odradek.broker.controller.new_topic import NewTopic
 from odradek.config.broker import BrokerSettings
 from odradek.errors import CoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError
 
-__all__ = ["OffsetsTopic"]
+if TYPE_CHECKING:
+    from odradek.broker.controller.topics import Topics
+
+__all__ = ["OffsetsTopic", "offsets_topic_configs"]
+
+
+def offsets_topic_configs(settings: BrokerSettings) -> Mapping[str, str]:
+    """Return the topic's own settings. Source: Kafka `GroupCoordinatorService.groupMetadataTopicConfigs`."""
+    return {
+        "cleanup.policy": "compact",
+        "compression.type": "producer",
+        "segment.bytes": str(settings.number("offsets.topic.segment.bytes")),
+    }
 
 
 class OffsetsTopic:
     """The group coordinator's view of its topic."""
 
-    def __init__(self, topics: Topics, settings: BrokerSettings) -> None:
+    def __init__(self, topics: "Topics", settings: BrokerSettings) -> None:
         self._topics = topics
         self._settings = settings
 
@@ -21,16 +36,12 @@ class OffsetsTopic:
         return 0 if topic is None else len(topic.partitions)
 
     def wish(self) -> NewTopic:
-        """Return what the topic shall be. Source: Kafka `GroupCoordinatorService.groupMetadataTopicConfigs`."""
+        """Return what the topic shall be."""
         return NewTopic(
             OFFSETS_TOPIC,
             self._settings.number("offsets.topic.num.partitions"),
             self._settings.number("offsets.topic.replication.factor"),
-            configs={
-                "cleanup.policy": "compact",
-                "compression.type": "producer",
-                "segment.bytes": str(self._settings.number("offsets.topic.segment.bytes")),
-            },
+            configs=offsets_topic_configs(self._settings),
         )
 
     async def create(self) -> int:

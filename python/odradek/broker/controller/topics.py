@@ -6,21 +6,14 @@ needs no lock: `Topic` values are immutable and a change replaces them.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
-from uuid import UUID, uuid4
+from typing import Final, TypeVar
+from uuid import UUID
 
 from odradek.broker.controller import assignment
 from odradek.broker.controller.configs import Configs
 from odradek.broker.controller.names import check_name, collision_key, is_internal
-from odradek.broker.controller.state import (
-    Partition,
-    Topic,
-    creations,
-    elect_again,
-    partition_creations,
-    read_topics,
-    topic_node,
-)
+from odradek.broker.controller.new_topic import NewTopic, new_topic_id
+from odradek.broker.controller.state import Partition, Topic, creations, partition_creations, topic_node
 from odradek.broker.engine import Engine
 from odradek.config.topic import parse_topic_configs
 from odradek.errors import (
@@ -39,7 +32,7 @@ from odradek.errors import (
 from odradek.metadata import tree
 from odradek.metadata.store import Create, Delete, MetadataStore, Operation, Set
 
-__all__ = ["MOST_PARTITIONS_AT_ONCE", "Change", "NewTopic", "Topics", "new_topic_id", "refuse_internal"]
+__all__ = ["MOST_PARTITIONS_AT_ONCE", "Change", "Topics", "refuse_internal"]
 
 MOST_PARTITIONS_AT_ONCE: Final = 10_000
 """Partitions one request may make. Source: Kafka `ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`."""
@@ -50,31 +43,34 @@ T = TypeVar("T")
 Change = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 
-class NewTopic(NamedTuple):
-    """What a client asks for; -1 means the default."""
-
-    name: str
-    partition_count: int = -1
-    replication_factor: int = -1
-    assignments: Mapping[int, Sequence[int]] = {}
-    configs: Mapping[str, str] = {}
-
-
 class Topics:
     """The topics of the cluster, and this broker's hosting of them."""
 
-    def __init__(self, store: MetadataStore, engine: Engine, configs: Configs, node_id: int) -> None:
+    def __init__(
+        self, store: MetadataStore, engine: Engine, configs: Configs, recovered: Iterable[Topic], controller_epoch: int
+    ) -> None:
+        """Take over the topics that the start has read and hosted (`recovery.py`).
+
+        Args:
+            store: the metadata tree.
+            engine: hosts the partitions.
+            configs: settings of topics and brokers.
+            recovered: the topics there are.
+            controller_epoch: this broker's, as controller.
+        """
         self._store = store
         self._engine = engine
         self._configs = configs
-        self._node_id = node_id
-        self._controller_epoch = 0
+        self._node_id = configs.node_id
+        self._controller_epoch = controller_epoch
         self._topics: dict[str, Topic] = {}
         self._by_id: dict[UUID, Topic] = {}
         self._collisions: dict[str, str] = {}
         self._changes = asyncio.Lock()
         self.on_deleted: list[Callable[[Topic], None]] = []
         """Called after a topic is gone; for those who keep something about topics."""
+        for topic in recovered:
+            self._remember(topic)
 
     # Reading
 
@@ -94,35 +90,6 @@ class Topics:
     def brokers(self) -> list[int]:
         """Ids of the brokers that can host partitions."""
         return [self._node_id]
-
-    # Start
-
-    async def load(self, controller_epoch: int, *, after_crash: bool = False) -> None:
-        """Read all topics, open their logs and publish them.
-
-        Args:
-            controller_epoch: this broker's, as controller.
-            after_crash: the log may have lost its end with the page cache, so records written from now on get a new
-                leader epoch: a client that has read the lost ones can tell (OffsetForLeaderEpoch).
-        """
-        self._controller_epoch = controller_epoch
-        topics = read_topics(await self._store.subtree(tree.TOPICS))
-        if after_crash and topics:
-            operations: list[Operation] = []
-            for name, topic in topics.items():
-                topics[name], changes = elect_again(topic, controller_epoch)
-                operations += changes
-            await self._store.multi(operations)
-        for topic in topics.values():
-            self._remember(topic)
-        await self._in_thread(self._host_all, list(self._topics.values()))
-        self._engine.publish_topics([topic.published() for topic in self._topics.values()])
-
-    def _host_all(self, topics: Iterable[Topic]) -> None:
-        for topic in topics:
-            self._engine.host_partitions(
-                topic.name, topic.topic_id.bytes, self._configs.topic_texts(topic.name), topic.hosted()
-            )
 
     # Making
 
@@ -208,10 +175,11 @@ class Topics:
         await self._in_thread(self._host_all, topics)
         self._engine.publish_topics([topic.published() for topic in topics])
 
-    async def adopt(self, topic: Topic, configs: Mapping[str, str]) -> None:
-        """Take in a topic whose logs are on disk but which the tree doesn't know."""
-        async with self._changes:
-            await self._make([(topic, NewTopic(topic.name, configs=configs))])
+    def _host_all(self, topics: Iterable[Topic]) -> None:
+        for topic in topics:
+            self._engine.host_partitions(
+                topic.name, topic.topic_id.bytes, self._configs.topic_texts(topic.name), topic.hosted()
+            )
 
     # Growing
 
@@ -316,13 +284,17 @@ class Topics:
             change: given the present settings, returns the new ones (all valid); runs with no other change under way.
         """
         async with self._changes:
-            await self._configs.set_topic(name, change(self._configs.topic_overrides(name)))
+            overrides = change(self._configs.topic_overrides(name))
+            await self._write(self._configs.topic_change(name, overrides))
+            self._configs.note_topic(name, overrides)
             await self._in_thread(self._engine.configure_topic, name, self._configs.topic_texts(name))
 
     async def configure_brokers(self, node: str, change: Change) -> None:
         """Change the run-time settings of this broker or of all (""); they take effect on all topics."""
         async with self._changes:
-            await self._configs.set_broker(node, change(self._configs.broker_overrides(node)))
+            overrides = change(self._configs.broker_overrides(node))
+            await self._write(self._configs.broker_change(node, overrides))
+            self._configs.note_broker(node, overrides)
             await self._in_thread(self._configure_all)
 
     def _configure_all(self) -> None:
@@ -342,6 +314,10 @@ class Topics:
         del self._collisions[collision_key(topic.name)]
         self._configs.note_topic(topic.name, {})
 
+    async def _write(self, operations: Sequence[Operation]) -> None:
+        if operations:
+            await self._store.multi(operations)
+
     @staticmethod
     async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
         """Keep file work off the loop; the engine releases the GIL."""
@@ -358,14 +334,6 @@ def _check_batch(topic: Topic, keys: set[str], total: int) -> None:
             f"the request makes more than {MOST_PARTITIONS_AT_ONCE} partitions", code=ErrorCode.POLICY_VIOLATION
         )
     keys.add(key)
-
-
-def new_topic_id() -> UUID:
-    """Return a random id; none whose text begins with `-`, which command lines would take for an option."""
-    while True:
-        topic_id = uuid4()
-        if not tree.topic_id_text(topic_id).startswith("-"):
-            return topic_id
 
 
 def refuse_internal(name: str) -> None:

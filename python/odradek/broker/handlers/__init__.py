@@ -1,6 +1,7 @@
 """One file an API: its docstring says what is served, `API_KEY` and `VERSIONS` register it, `handle` answers it.
 
-`load()` derives the table of served APIs from the files; there is no second list.
+`load()` derives the table of handlers from the files. What clients are told is `broker/served.py`, which a start can read
+without loading them all; a test holds it to the files.
 """
 
 from collections.abc import Awaitable, Callable

@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from odradek.broker.context import RequestContext
+from odradek.broker.controller.new_topic import NewTopic
 from odradek.broker.controller.state import Topic
-from odradek.broker.controller.topics import NewTopic, refuse_internal
+from odradek.broker.controller.topics import refuse_internal
 from odradek.errors import ErrorCode, InvalidConfigError, InvalidRequestError, KafkaError
 from odradek.protocol.api_keys import ApiKey
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from odradek.broker.context import RequestContext
 from odradek.broker.controller.names import OFFSETS_TOPIC, is_internal
+from odradek.broker.controller.new_topic import NewTopic
 from odradek.broker.controller.offsets_topic import OffsetsTopic
-from odradek.broker.controller.topics import NewTopic
 from odradek.protocol.api_keys import ApiKey
 
 API_KEY: Final = ApiKey.METADATA

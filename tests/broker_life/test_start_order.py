@@ -1,0 +1,161 @@
+"""Rust serves before Python decides: what is answered when, and what becomes of a control plane that does not come up."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.wire import Wire
+
+import odradek
+from odradek.broker.control_thread import ControlThread
+from odradek.broker.coordinator.group.service import GroupCoordinator
+from odradek.broker.server import Server
+from odradek.config.broker import BrokerSettings
+from odradek.errors import OdradekError, StorageError
+
+TOPIC = {"topics": [{"name": "t", "num_partitions": 1, "replication_factor": 1, "assignments": [], "configs": []}]}
+COMMIT = {
+    "group_id": "g",
+    "generation_id_or_member_epoch": -1,
+    "member_id": "",
+    "topics": [
+        {"name": "t", "partitions": [{"partition_index": 0, "committed_offset": 5, "committed_metadata": "note"}]}
+    ],
+}
+COMMITTED = {"group_id": "g", "topics": [{"name": "t", "partition_indexes": [0]}]}
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server without a control plane."""
+    server = Server(BrokerSettings({"listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": str(tmp_path)}))
+    server.start()
+    yield server
+    server.close()
+
+
+def until_waiting(server, count):
+    while server.engine.metrics()["control_queue_depth"] < count:
+        os.sched_yield()
+
+
+def in_a_process(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
+
+
+def test_before_there_is_a_control_plane_rust_answers_and_the_rest_waits_for_it(server):
+    address = str(server.advertised)
+    with Wire(address) as early, Wire(address) as other:
+        creating = early.send("create_topics", 5, TOPIC)
+        asked = other.send("find_coordinator", 3, {"key": "g", "key_type": 0})
+        until_waiting(server, 2)
+        with Wire(address) as third:
+            assert third.call("metadata", 1, {"topics": None}).topics == ()
+            assert 19 in third.advertised()
+        control = ControlThread(server, lambda _: None)
+        control.start()
+        try:
+            (created,) = early.receive("create_topics", 5, creating).topics
+            assert created.error_code == 0
+            assert other.receive("find_coordinator", 3, asked).error_code == 0
+        finally:
+            control.stop()
+
+
+def test_what_groups_have_committed_is_read_before_the_first_early_request_about_it_is_answered(tmp_path):
+    with odradek.Broker(tmp_path) as broker, Wire(broker.bootstrap_servers) as wire:
+        assert wire.call("create_topics", 5, TOPIC).topics[0].error_code == 0
+        assert wire.call("offset_commit", 7, COMMIT).topics[0].partitions[0].error_code == 0
+    server = Server(BrokerSettings({"listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": str(tmp_path)}))
+    server.start()
+    control = ControlThread(server, lambda _: None)
+    with Wire(str(server.advertised)) as wire:
+        asked = wire.send("offset_fetch", 5, COMMITTED)
+        until_waiting(server, 1)
+        control.start()
+        answer = wire.receive("offset_fetch", 5, asked)
+        control.stop()
+    (row,) = answer.topics[0].partitions
+    assert (answer.error_code, row.error_code, row.committed_offset, row.metadata) == (0, 0, 5, "note")
+
+
+def test_a_control_plane_that_fails_closes_the_broker_and_says_so_to_everybody(monkeypatch, caplog):
+    gate = threading.Event()
+
+    async def fail(self):
+        import asyncio
+
+        await asyncio.to_thread(gate.wait)
+        raise StorageError("no such luck")
+
+    monkeypatch.setattr(GroupCoordinator, "start", fail)
+    broker = odradek.Broker().start()
+    directory = broker.data_dir
+    with Wire(broker.bootstrap_servers) as wire:
+        wire.send("find_coordinator", 3, {"key": "g", "key_type": 0})
+        gate.set()
+        assert wire.closed_by_broker()
+    with pytest.raises(StorageError, match="no such luck"):
+        broker.snapshot()
+    assert "no such luck" in caplog.text
+    assert not directory.exists()
+    with pytest.raises(OdradekError, match="isn't running"):
+        _ = broker.bootstrap_servers
+    broker.close()
+
+
+def test_close_says_why_a_broker_has_failed_but_only_once(monkeypatch):
+    async def fail(self):
+        raise StorageError("no such luck")
+
+    monkeypatch.setattr(GroupCoordinator, "start", fail)
+    broker = odradek.Broker().start()
+    with pytest.raises(StorageError):
+        broker._control.wait()
+    with pytest.raises(OdradekError, match="failed and is closed: no such luck"):
+        _ = broker.bootstrap_servers
+    with pytest.raises(StorageError, match="no such luck"):
+        broker.close()
+    broker.close()
+    monkeypatch.undo()
+    with broker, Wire(broker.bootstrap_servers) as wire:
+        assert wire.call("create_topics", 5, TOPIC).topics[0].error_code == 0
+
+
+def test_a_broker_that_is_closed_at_once_leaves_nothing_behind():
+    ended = in_a_process(
+        "import odradek, threading; broker = odradek.Broker().start(); directory = broker.data_dir; broker.close();"
+        "print(directory.exists(), threading.active_count())"
+    )
+    assert (ended.stdout, ended.stderr) == ("False 1\n", "")
+
+
+@pytest.mark.parametrize("before_the_end", ["", "broker._control.wait();"], ids=["at_once", "when_it_is_up"])
+def test_a_broker_that_nobody_closes_is_closed_without_a_word_when_the_interpreter_ends(before_the_end):
+    ended = in_a_process(
+        "import odradek; broker = odradek.Broker().start(); directory = broker.data_dir;"
+        f"{before_the_end} print(directory)"
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.startswith("/")
+    assert not os.path.exists(ended.stdout.strip())
+
+
+def test_what_the_caller_of_a_first_broker_waits_for_loads_none_of_what_only_deciding_needs():
+    """The first broker of a process took 139 ms, most of them imports; a module named here costs 4 to 45 ms."""
+    ended = in_a_process(
+        "import sys\n"
+        "from odradek.broker.server import Server\n"
+        "from odradek.config.broker import BrokerSettings\n"
+        "import odradek.broker.embedded, tempfile\n"
+        "with tempfile.TemporaryDirectory() as directory:\n"
+        "    server = Server(BrokerSettings({'listeners': 'PLAINTEXT://127.0.0.1:0', 'log.dirs': directory}))\n"
+        "    server.start()\n"
+        "    loaded = sys.modules.keys() & {'asyncio', 'concurrent', 'dataclasses', 'inspect', 'kio', 'logging',"
+        " 'socket', 'subprocess', 'uuid'}\n"
+        "    server.close()\n"
+        "print(sorted(loaded))"
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
