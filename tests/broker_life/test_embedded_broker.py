@@ -56,6 +56,16 @@ def test_a_temporary_directory_goes_with_the_broker():
         _ = broker.bootstrap_servers
 
 
+def test_a_temporary_directory_is_made_where_the_environment_says_or_where_there_is_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with odradek.Broker() as broker:
+        assert broker.data_dir.parent == tmp_path
+        assert broker.data_dir.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    with odradek.Broker() as broker:
+        assert broker.data_dir.is_dir()
+
+
 def test_a_directory_of_the_caller_s_keeps_records_and_offsets(tmp_path):
     with odradek.Broker(tmp_path) as broker:
         produce(broker, "t", [b"1", b"2", b"3"])

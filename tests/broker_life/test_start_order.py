@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from support.wire import Wire
@@ -140,7 +141,7 @@ def test_a_broker_that_nobody_closes_is_closed_without_a_word_when_the_interpret
     )
     assert ended.stderr == ""
     assert ended.stdout.startswith("/")
-    assert not os.path.exists(ended.stdout.strip())
+    assert not Path(ended.stdout.strip()).exists()
 
 
 def test_what_the_caller_of_a_first_broker_waits_for_loads_none_of_what_only_deciding_needs():

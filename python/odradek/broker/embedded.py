@@ -224,6 +224,13 @@ class Broker:
 
 
 def _temporary_directory() -> str:
-    from tempfile import mkdtemp  # noqa: PLC0415 - not for who brings a directory
+    """Make a directory as `tempfile.mkdtemp` does, which is only loaded where that fails: it would be a sixth of a start."""
+    parent = next(filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))), "/tmp")  # noqa: S108
+    path = os.path.join(os.path.abspath(parent), f"odradek-{os.urandom(8).hex()}")  # noqa: PTH100, PTH118
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - as above
+    except OSError:
+        from tempfile import mkdtemp  # noqa: PLC0415
 
-    return mkdtemp(prefix="odradek-")
+        return mkdtemp(prefix="odradek-")
+    return path

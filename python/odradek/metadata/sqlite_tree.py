@@ -111,9 +111,11 @@ def _failure(error: sqlite3.Error) -> StorageError:
 def _connect(path: str) -> tuple[sqlite3.Connection, bool]:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    # What these two write is synced with the first commit after them; a power cut before it takes them along, no harm done.
+    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(_SCHEMA)
     left_over = connection.execute("DELETE FROM node WHERE ephemeral").rowcount
+    connection.execute("PRAGMA synchronous=FULL")
     return connection, left_over > 0
 
 
