@@ -1,113 +1,17 @@
 //! The fetcher against a real engine: reading, seeking, pausing, resets, the bound on what it holds.
 
 mod net_support;
+mod reader_support;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use net_support::{Broker, batch};
+use odradek_core::client::ClientError;
 use odradek_core::client::consumer::positions::{BY_POLICY, EARLIEST, LATEST, WAIT};
-use odradek_core::client::consumer::{FetchError, FetchSettings, FetchedRecord, Fetcher, Next, Run, Sink};
-use odradek_core::client::{ClientError, ClientSettings, Cluster};
-use odradek_core::log::types::TopicPartition;
+use odradek_core::client::consumer::{FetchError, Next};
 use odradek_core::record::batch::HEADER_BYTES;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-#[derive(Default)]
-struct Kept {
-    partition: i32,
-    records: Vec<(i32, i64, String)>,
-}
-
-impl Sink for Kept {
-    fn begin(&mut self, run: &Run<'_>) {
-        self.partition = run.partition.partition;
-    }
-
-    fn record(&mut self, record: &FetchedRecord<'_>) {
-        let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
-        self.records.push((self.partition, record.offset, value));
-    }
-}
-
-struct Reader {
-    cluster: Arc<Cluster>,
-    fetcher: Fetcher,
-}
-
-impl Reader {
-    fn new(broker: &Broker, settings: &[(&str, &str)]) -> Self {
-        Self::of_port(broker.port, settings)
-    }
-
-    fn of_port(port: u16, settings: &[(&str, &str)]) -> Self {
-        let mut texts = BTreeMap::from([("bootstrap.servers".to_owned(), format!("127.0.0.1:{port}"))]);
-        texts.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
-        let cluster = Cluster::open(ClientSettings::parse(&texts).expect("settings")).expect("opens");
-        let fetcher =
-            Fetcher::new(Arc::clone(&cluster), FetchSettings::parse(&texts).expect("settings")).expect("made");
-        Self { cluster, fetcher }
-    }
-
-    fn assign(&self, starts: &[(i32, i64)]) {
-        let wanted: Vec<_> = starts.iter().map(|&(index, start)| (name(index), start)).collect();
-        self.fetcher.assign(&wanted).expect("open");
-    }
-
-    /// At most `most` records of one poll.
-    fn poll(&self, most: usize, wait: Duration) -> Result<Vec<(i32, i64, String)>, FetchError> {
-        let mut kept = Kept::default();
-        let deadline = Instant::now() + wait;
-        while kept.records.is_empty() {
-            match self.fetcher.next(deadline)? {
-                Next::Chunk(chunk) => {
-                    self.fetcher.collect(chunk, most, &mut kept, |work| work())?;
-                }
-                Next::Nothing | Next::Woken => break,
-            }
-        }
-        Ok(kept.records)
-    }
-
-    /// Polls until there are `count` records.
-    fn read(&self, count: usize) -> Vec<(i32, i64, String)> {
-        let mut records = Vec::new();
-        while records.len() < count {
-            let polled = self.poll(count - records.len(), PATIENCE).expect("no error");
-            assert!(!polled.is_empty(), "only {} of {count} records came", records.len());
-            records.extend(polled);
-        }
-        records
-    }
-
-    /// Polls until there is an error.
-    fn error(&self) -> FetchError {
-        loop {
-            match self.poll(10, PATIENCE) {
-                Ok(records) => assert!(!records.is_empty(), "no error came"),
-                Err(error) => return error,
-            }
-        }
-    }
-
-    fn metric(&self, wanted: &str) -> f64 {
-        let found = self.fetcher.metrics().into_iter().find(|(name, _)| *name == wanted);
-        found.expect(wanted).1
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.fetcher.close();
-        self.cluster.close(Duration::ZERO);
-    }
-}
-
-fn name(partition: i32) -> TopicPartition {
-    TopicPartition { topic: Arc::from("orders"), partition }
-}
+use reader_support::{PATIENCE, Reader, name};
 
 /// A topic whose partitions hold records "PARTITION:OFFSET".
 fn filled(partitions: i32, records: i64) -> Broker {

@@ -246,6 +246,8 @@ fn truncated(shared: &Shared, state: &mut State, name: &TopicPartition, end: i64
         };
     } else if shared.settings.reset == ResetPolicy::None {
         let first = partition.log_start_offset;
+        // Once told it is asked again: only a seek settles it, else what the new leader has in its place would be passed over.
+        partition.stage = Stage::Validate;
         state.fail(name, FetchError::OutOfRange { partition: name.clone(), offset, first, end });
     } else {
         state.positions.break_off(name);
