@@ -83,7 +83,8 @@ def test_a_wakeup_ends_a_poll_and_an_iteration(consumer, topic, unique):
 
 
 def in_child(one, answers):
-    answers.put([_error_of(lambda: one.poll(0)), _error_of(one.topics), _error_of(one.close)])
+    calls = [lambda: one.poll(0), one.topics, one.lag, one.metrics, one.wakeup, one.paused, one.close]
+    answers.put([_error_of(call) for call in calls])
 
 
 def _error_of(call):
@@ -103,7 +104,7 @@ def test_a_child_is_told_and_the_parent_works_on(consumer, topic, produce, uniqu
     answers = context.Queue()
     child = context.Process(target=in_child, args=(one, answers))
     child.start()
-    assert answers.get(timeout=20) == [ForkedError.__name__, ForkedError.__name__, None]
+    assert answers.get(timeout=20) == [ForkedError.__name__] * 6 + [None]
     child.join(20)
     assert child.exitcode == 0
     produce(topic, 3)

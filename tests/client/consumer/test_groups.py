@@ -121,6 +121,14 @@ def test_a_pattern_takes_in_topics_that_come_later(consumer, make_topic, unique,
     assert member.subscription().pattern == f"^{stem}-"
 
 
+@pytest.mark.parametrize("excluded", [True, False])
+def test_a_pattern_leaves_out_internal_topics_unless_they_are_wanted(consumer, topic, group, excluded):
+    member = consumer(group, exclude_internal_topics=excluded, max_poll_records=1)
+    member.subscribe(f"^({topic}|__consumer_offsets)$")
+    until(lambda: topic in {partition.topic for partition in member.assignment()}, member)
+    assert ("__consumer_offsets" in {partition.topic for partition in member.assignment()}) == (not excluded)
+
+
 def test_unsubscribe_leaves_and_another_subscription_may_follow(consumer, wide, topic, group):
     told = Told()
     member = consumer(group)

@@ -121,6 +121,7 @@ class Consumer(ConsumerFace):
 
     def wakeup(self) -> None:
         """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
+        self._check_fork()
         self._woken = True
         self._loop.call_soon_threadsafe(self._ring)
 
@@ -317,6 +318,9 @@ class Consumer(ConsumerFace):
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the consumer is closed")
+        self._check_fork()
+
+    def _check_fork(self) -> None:
         if os.getpid() != self._pid:
             raise ForkedError("the client was made before a fork; make a new one in the child")
 

@@ -172,6 +172,7 @@ class Consumer(ConsumerFace):
 
     def wakeup(self) -> None:
         """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
+        self._check_fork()
         self._woken = True
         self._fetcher.wakeup()
 
@@ -355,6 +356,9 @@ class Consumer(ConsumerFace):
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the consumer is closed")
+        self._check_fork()
+
+    def _check_fork(self) -> None:
         self._loop.check_fork()
 
     def close(self, timeout: float | None = None) -> None:

@@ -50,6 +50,10 @@ class ConsumerFace(ABC):
     def _check_open(self) -> None:
         """Raise ClosedError or ForkedError if this consumer is not to be used any more."""
 
+    @abstractmethod
+    def _check_fork(self) -> None:
+        """Raise ForkedError in a child of the process that made this consumer: a lock may be held there for ever."""
+
     def assignment(self) -> set[TopicPartition]:
         """Return the partitions that are this consumer's at the moment."""
         return set(self._core.holdings.held())
@@ -108,6 +112,7 @@ class ConsumerFace(ABC):
 
     def metrics(self) -> dict[str, float]:
         """Return figures by name: those of the fetcher, `records_lag_max` among them, and of group and commits."""
+        self._check_fork()
         core = self._core
         membership = core.membership
         return {
