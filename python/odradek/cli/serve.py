@@ -103,6 +103,7 @@ async def _decide(server: "Server", asked: "StopRequest") -> None:
     import asyncio
 
     from odradek.broker.control import ControlPlane
+    from odradek.broker.warm_up import warm_up
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -115,6 +116,8 @@ async def _decide(server: "Server", asked: "StopRequest") -> None:
     if not asked:
         click.echo(f"odradek ready on {server.address}")
     gc.freeze()  # what was made so far stays: to walk it again took every full collection 8 ms
+    warming = asyncio.create_task(warm_up())
+    warming.add_done_callback(lambda _: gc.freeze())
     told = asyncio.create_task(stopping.wait())
     either: set[asyncio.Future[Any]] = {told, control.failed}
     try:
@@ -122,6 +125,7 @@ async def _decide(server: "Server", asked: "StopRequest") -> None:
         failure = control.failed.exception() if control.failed.done() else None
     finally:
         told.cancel()
+        warming.cancel()
         await control.stop()
     if failure is not None:
         raise failure

@@ -28,7 +28,7 @@ from odradek.protocol.kio_modules import kio_module, kio_serial
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "null_arrays", "response_class", "schema"]
+__all__ = ["MAX_BODY_BYTES", "Schema", "decode", "encode", "null_arrays", "prepare", "response_class", "schema"]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Longest request that is decoded here. A struct of 3 bytes on the wire becomes one of about 70 in memory: the worst
@@ -66,6 +66,15 @@ def encode(message: Any) -> bytes:
     cls: Any = type(message)
     _writer(cls)(buffer, message)
     return buffer.getvalue()
+
+
+def prepare(api_key: int, version: int) -> Iterator[None]:
+    """Load what the first request of an API's version would wait for, a step of at most some ms at a time."""
+    kio_serial()
+    yield
+    _request_reader(api_key, version)
+    yield
+    _writer(response_class(api_key, version))
 
 
 @cache
