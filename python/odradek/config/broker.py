@@ -133,7 +133,7 @@ _ROWS: Final = (
         "num.network.threads",
         _INT,
         None,
-        "Threads that serve connections; by default one a core, up to 3.",
+        "Threads that serve connections; by default one fewer than cores, at least 1 and at most 3.",
         at_least(1),
     ),
     Option(

@@ -49,6 +49,14 @@ pub fn log_manager_config(settings: &SettingsMap) -> Result<LogManagerConfig, En
     })
 }
 
+/// I/O threads by default: a core is left for the control plane, background work and clients on the same machine.
+///
+/// On two cores one thread serves requests at the rate of two for less CPU, and a request never waits for a core that
+/// the other one holds (`docs/performance.md`, "Changes after that").
+fn io_threads(cores: usize) -> usize {
+    cores.saturating_sub(1).clamp(1, 3)
+}
+
 /// The server's settings.
 ///
 /// # Errors
@@ -58,7 +66,7 @@ pub fn net_config(settings: &SettingsMap) -> Result<NetConfig, EngineError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     Ok(NetConfig {
         node_id: read(settings, "node.id", 0)?,
-        threads: read(settings, "num.network.threads", cores.min(3))?.clamp(1, 64),
+        threads: read(settings, "num.network.threads", io_threads(cores))?.clamp(1, 64),
         max_request_bytes: read(settings, "socket.request.max.bytes", defaults.max_request_bytes)?,
         request_memory_bytes: read(settings, "queued.max.request.bytes", -1_i64)
             .map(|bytes| usize::try_from(bytes).ok().filter(|&bytes| bytes > 0))?
@@ -73,4 +81,21 @@ pub fn net_config(settings: &SettingsMap) -> Result<NetConfig, EngineError> {
         fetch_session_slots: read(settings, "max.incremental.fetch.session.cache.slots", defaults.fetch_session_slots)?,
         auto_create_topics: read(settings, "auto.create.topics.enable", defaults.auto_create_topics)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_threads_leave_a_core_free_where_there_is_more_than_one() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 64].map(io_threads), [1, 1, 1, 2, 3, 3, 3]);
+    }
+
+    #[test]
+    fn a_number_of_io_threads_that_is_given_is_taken() {
+        let given = |text: &str| SettingsMap::from([("num.network.threads".to_owned(), text.to_owned())]);
+        assert_eq!(net_config(&given("2")).map(|config| config.threads).ok(), Some(2));
+        assert_eq!(net_config(&given("0")).map(|config| config.threads).ok(), Some(1), "none would serve nobody");
+    }
 }
