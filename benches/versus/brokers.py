@@ -73,8 +73,10 @@ class Broker(abc.ABC):
             self.prepare()
         with (self.folder / "out.log").open("ab") as log:
             at = time.time()
+            # A group of its own, so that Ctrl-C does not reach it, but no session of its own: Linux shares the processor out
+            # by session first (autogroup), so that priorities would not count between broker and clients.
             self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0,
                 env=self.environment(),
             )  # fmt: skip
         return at

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from benches.versus.brokers import Odradek
 from benches.versus.cases import storms
 from benches.versus.session import RunFailedError
 
@@ -76,3 +80,19 @@ def test_every_storm_has_a_row_for_its_rate_and_for_what_the_probes_suffer() -> 
         cases = [f"{storm.name}, {storms.MEMBERS} clients", f"probes beside {storm.name} flat out"]
         for case, name in zip(cases, ("requests_s", "fetch_p99_over_calm"), strict=True):
             assert [figure for figure in FIGURES if figure.matches(case) and figure.name == name]
+
+
+def test_a_storm_beside_probes_gives_way_to_every_other_thread() -> None:
+    ask = [*storms.LAST, sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"]
+    said = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
+    assert int(said) == os.SCHED_IDLE
+
+
+def test_a_broker_is_in_the_session_of_its_clients_but_not_in_their_process_group(tmp_path: Path) -> None:
+    broker = Odradek(
+        tmp_path, 1, [sys.executable, "-c", "import os; print(os.getsid(0), os.getpgid(0) == os.getpid())"]
+    )
+    broker.start()
+    assert broker.process is not None
+    broker.process.wait(30)
+    assert (broker.folder / "out.log").read_text().split() == [str(os.getsid(0)), "True"]

@@ -5,8 +5,10 @@ of calm, of the storm flat out, and of the storm at a rate that both brokers kee
 suffers is its p99 over that of the calm just before, of the same broker; a round says the median of its turns, because a
 neighbour that takes the processor for 20 ms spoils the p99 of one turn.
 
-Beside the probes the load generator of the storm has the lowest priority: probes and storm share the machine, and
-what a probe waits for shall be the broker, not the storm's client. A flat-out storm takes what processor there is, so the
+Beside the probes the load generator of the storm runs only when a core has nothing else to do (SCHED_IDLE), and a probe
+or a broker's thread that wakes takes the core from it at once: they share the machine, and what a probe waits for shall
+be the broker, not the storm's clients, which elsewhere would be on other machines. A nice value would not do: a thread
+that wakes then waits for the end of a time slice all the same. A flat-out storm takes what processor there is, so the
 broker that answers more of it gets more of it; at one rate both carry the same load.
 """
 
@@ -37,7 +39,7 @@ WARMUP_S = 1.0
 LEAD_S = 0.3
 TIMEOUT_S = 120
 NO_ANSWER = "answered after the warm-up"
-LAST = ("nice", "-n", "19")
+LAST = ("chrt", "--idle", "0")
 
 
 @dataclasses.dataclass(frozen=True)
