@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import time
 
 import pytest
@@ -213,6 +214,25 @@ async def test_after_close_everything_is_a_closed_error(consumer, topic, unique)
 def test_it_is_made_inside_a_loop(bootstrap):
     with pytest.raises(UsageError, match="coroutine"):
         odradek.aio.Consumer(bootstrap)
+
+
+def forget(held):
+    held.clear()
+    gc.collect()
+
+
+async def test_a_forgotten_member_warns_and_gives_its_place_up_when_its_session_ends(
+    bootstrap, consumer, topic, unique
+):
+    group_id = unique("group")
+    held = [odradek.aio.Consumer(bootstrap, group_id=group_id, **QUICK)]
+    await held[0].subscribe(topic)
+    await until(held[0].assignment, held[0])
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        forget(held)
+    other = consumer(group_id)
+    await other.subscribe(topic)
+    await until(other.assignment, other)  # max_poll_interval_ms is 5 minutes: heartbeats have ended
 
 
 def test_it_works_under_uvloop(bootstrap, topic, produce, unique):

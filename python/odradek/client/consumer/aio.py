@@ -5,12 +5,14 @@ the blocking twin (`face.py`). A wait wakes once an answer has come, not once a 
 """
 
 import asyncio
+import contextlib
 import inspect
 import os
 import re
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Mapping
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -63,7 +65,7 @@ class Consumer(ConsumerFace):
         self._cluster = Cluster(options.texts)
         self._link = Link(self._cluster, options)
         self._fetcher = Fetcher(self._cluster.native, options.texts)
-        self._core = Core(options, self._link, self._fetcher, self._ring)
+        self._core = Core(options, self._link, self._fetcher, _weakly(self))
         self._decode = decoder(options, self._fetcher)
         self._ready_fd = self._fetcher.ready_fd()
 
@@ -357,3 +359,23 @@ class Consumer(ConsumerFace):
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
             self._closed = True
             self._fetcher.close()
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing is left in it
+                self._loop.call_soon_threadsafe(_abandon, self._core, self._cluster)
+
+
+def _weakly(consumer: Consumer) -> Callable[[], None]:
+    """Return what ends a wait of the consumer. The tasks of its membership hold it: they must not keep the consumer alive."""
+    known = weakref.ref(consumer)
+
+    def ring() -> None:
+        one = known()
+        if one is not None:
+            one._ring()  # noqa: SLF001  its own
+
+    return ring
+
+
+def _abandon(core: Core, cluster: Cluster) -> None:
+    """End what a forgotten consumer has left in the loop; its group notices when the session is over."""
+    core.abandon()
+    asyncio.ensure_future(cluster.close())  # noqa: RUF006  it awaits nothing

@@ -384,9 +384,7 @@ class Core:
 
         The transport is closed by whoever made it.
         """
-        for timer in (self._commit_timer, self._positioning, self._watch):
-            if timer is not None:
-                timer.cancel()
+        self._end_timers()
         left = 0.0 if self._ends_at is None else max(self._ends_at - self._clock.now(), 0.0)
         try:
             await asyncio.wait_for(self._finish(), left)
@@ -394,6 +392,19 @@ class Core:
             _log.warning(
                 "group %s: closing ran out of time; the group will notice that this member is gone", self.group_id
             )
+
+    def abandon(self) -> None:
+        """End all tasks without a word to the group. Nobody holds the consumer any more."""
+        self._end_timers()
+        for task in self._background:
+            task.cancel()
+        if self.membership is not None:
+            self.membership.abandon()
+
+    def _end_timers(self) -> None:
+        for timer in (self._commit_timer, self._positioning, self._watch):
+            if timer is not None:
+                timer.cancel()
 
     async def _finish(self) -> None:
         if self._background:

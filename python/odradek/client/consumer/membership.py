@@ -139,16 +139,20 @@ class Membership:
 
     async def stop(self, reason: str) -> None:
         """End the tasks and leave the group; a static member stays until its session ends (KIP-345)."""
-        tasks = [*self._tasks, *([self._attempt] if self._attempt else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self.abandon(), return_exceptions=True)
         self._handover.clear()
         who, self.identity = self.identity, Identity()
         self.owned = frozenset()
         self.phase = Phase.IDLE
         self._topics.unwatch()
         await self._leave(who, reason)
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """End the tasks without a word to the group; return them."""
+        tasks = [*self._tasks, *([self._attempt] if self._attempt else [])]
+        for task in tasks:
+            task.cancel()
+        return tasks
 
     # the three tasks
 
