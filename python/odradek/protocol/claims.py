@@ -36,7 +36,10 @@ def check_claims(cls: Any, body: bytes, max_elements: int = MAX_ELEMENTS) -> lis
         ValueError: a count or length reaches past the end, or there are more than `max_elements` elements.
     """
     walk = _Walk(body, max_elements)
-    walk.struct(_described(cls))
+    try:
+        walk.struct(_described(cls))
+    except IndexError:
+        raise ValueError("bytes are missing at the end") from None
     return walk.unknown
 
 
@@ -78,21 +81,38 @@ class _Walk:
         self.unknown: list[tuple[int, int, bytes]] = []
 
     def struct(self, described: _Struct) -> None:
+        """Walk one struct. What is common is done in place, by `at`: a method a field took most of a request's decoding.
+
+        `at` may be past the end for a moment; reading there is an IndexError, and the last line looks again.
+        """
         steps, flexible, tags = described
+        body, at = self._body, self._at
         for is_array, size, inner, nullable in steps:
+            if not is_array and inner is None:
+                if size > 0:
+                    at += size
+                    continue
+                if flexible and body[at] < 0x80:
+                    at += body[at] or 1  # the byte is the length + 1, and 0 is null
+                    continue
+                if size == _TEXT and not flexible and body[at] < 0x80:
+                    at += 2 + (body[at] << 8 | body[at + 1])
+                    continue
+            self._at = at
             if is_array:
                 self._array(size, inner, flexible=flexible)
-            elif size > 0:
-                self._skip(size)
             elif inner is None:
                 self._value(size, flexible=flexible)
             elif not nullable or self._number(1) >= 0:
                 self.struct(inner)
+            at = self._at
+        self._at = at
         if flexible:
-            if self._body[self._at : self._at + 1] == b"\0":
+            if body[at] == 0:
                 self._at += 1  # no tagged fields, as nearly always
             else:
                 self._tagged_fields(tags)
+        self._skip(0)
 
     def _array(self, size: int, inner: _Struct | None, *, flexible: bool) -> None:
         count = self._length(4, flexible=flexible)

@@ -21,6 +21,7 @@ Source: Kafka `OffsetCommitKey/Value.json`, `GroupMetadataKey/Value.json`, `Grou
 in `tests/vectors/consumer_offsets` were written by Kafka 4.3.1.
 """
 
+from functools import lru_cache
 from struct import Struct, error
 from typing import Final, NamedTuple
 
@@ -41,6 +42,8 @@ _SHORT: Final = Struct(">h")
 _INT: Final = Struct(">i")
 _LONG: Final = Struct(">q")
 _OFFSET_HEAD: Final = Struct(">hqi")
+_BARE_OFFSET: Final = Struct(">hqiBq")
+"""Version 4 with metadata of no bytes, up to the tagged fields: what nearly every commit is."""
 _OFFSET_KEY_VERSION: Final = 1
 _GROUP_KEY_VERSION: Final = 2
 _NEWEST_VALUE_VERSION: Final = 4
@@ -117,8 +120,8 @@ def encode(record: Record) -> tuple[bytes, bytes | None]:
     """Return the key and value bytes of a record."""
     key, value = record
     if isinstance(key, OffsetKey):
-        head = _SHORT.pack(_OFFSET_KEY_VERSION) + _string(key.group) + _string(key.topic) + _INT.pack(key.partition)
-        return head, None if value is None else _encode_offset(value)  # type: ignore[arg-type]  # key and value agree
+        encoded = _key_of_topic(key.group, key.topic) + _INT.pack(key.partition)
+        return encoded, None if value is None else _encode_offset(value)  # type: ignore[arg-type]  # key and value agree
     head = _SHORT.pack(_GROUP_KEY_VERSION) + _string(key.group)
     return head, None if value is None else _encode_group(value)  # type: ignore[arg-type]
 
@@ -160,7 +163,16 @@ def decode(key: bytes, value: bytes | None) -> Record | None:
         raise MalformedRecordError(f"value of {decoded}: {problem}") from problem
 
 
+@lru_cache(512)
+def _key_of_topic(group: str, topic: str) -> bytes:
+    """Return what the keys of all partitions begin with; a group commits the same topics again and again."""
+    return _SHORT.pack(_OFFSET_KEY_VERSION) + _string(group) + _string(topic)
+
+
 def _encode_offset(value: OffsetCommit) -> bytes:
+    if not value.metadata and value.expire_timestamp_ms < 0:
+        bare = _BARE_OFFSET.pack(4, value.offset, value.leader_epoch, 1, value.commit_timestamp_ms)
+        return bare + (b"\0" if value.topic_id is None else b"\1\0\x10" + value.topic_id)
     metadata = value.metadata.encode()
     stamp = _LONG.pack(value.commit_timestamp_ms)
     if value.expire_timestamp_ms >= 0:
