@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeVar
 
-from odradek.client.admin.assignments import decode_assignment
 from odradek.client.admin.calls import Calls, Deadline
 from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.values import GroupDescription, GroupListing, GroupMember, MemberToRemove
+from odradek.client.consumer.blobs import assigned_by
 from odradek.errors import ErrorCode, GroupIdNotFoundError, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
@@ -211,7 +211,7 @@ class GroupCalls(Calls):
                 getattr(member, "group_instance_id", None),
                 member.client_id,
                 member.client_host,
-                decode_assignment(member.member_assignment) if found.protocol_type == _CONSUMERS else (),
+                assigned_by(member.member_assignment) if found.protocol_type == _CONSUMERS else (),
             )
             for member in found.members
         )

@@ -1,5 +1,7 @@
 """The two blobs that members of a consumer group write for each other; brokers pass them on unread. No I/O.
 
+The admin client reads assignments, too, to show them.
+
 Not flexible: 16-bit string lengths, 32-bit array counts, big-endian. Each version adds to the end, and a reader takes
 of a newer version what it knows, so all members of a group may write their own newest.
 
@@ -18,7 +20,14 @@ from typing import Final
 from odradek.errors import RemoteProtocolError
 from odradek.types import TopicPartition
 
-__all__ = ["Subscription", "decode_assignment", "decode_subscription", "encode_assignment", "encode_subscription"]
+__all__ = [
+    "Subscription",
+    "assigned_by",
+    "decode_assignment",
+    "decode_subscription",
+    "encode_assignment",
+    "encode_subscription",
+]
 
 VERSION: Final = 3
 NO_GENERATION: Final = -1
@@ -84,6 +93,14 @@ def decode_assignment(blob: bytes) -> list[TopicPartition]:
     reader = BlobReader(blob, "assignment")
     reader.int16()
     return reader.partitions()
+
+
+def assigned_by(blob: bytes) -> tuple[TopicPartition, ...]:
+    """Return the partitions of an assignment that is only looked at; none if it is no assignment."""
+    try:
+        return tuple(decode_assignment(blob))
+    except RemoteProtocolError:
+        return ()
 
 
 def encode_partitions(partitions: Iterable[TopicPartition]) -> bytes:
