@@ -187,6 +187,17 @@ fn offsets_that_go_backwards_end_the_run() {
 }
 
 #[test]
+fn what_is_no_batch_is_refused_even_at_the_last_offset_there_is() {
+    let mut garbage = plain(0, &["a"]);
+    garbage[16] = 9; // the format's version
+    for from in [0, i64::MAX] {
+        let (_, position, failure) = read(&garbage, from, RULES);
+        let (offset, next_offset, _) = failure.expect("refused");
+        assert_eq!((position, offset, next_offset), (from, from, from.saturating_add(1)));
+    }
+}
+
+#[test]
 fn a_batch_below_the_position_is_passed_over() {
     let bytes = [plain(0, &["a", "b"]), plain(2, &["c"])].concat();
     let (records, position, failure) = read(&bytes, 2, RULES);

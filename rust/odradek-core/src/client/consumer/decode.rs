@@ -175,7 +175,7 @@ pub fn decode(
             }
             Err(reason) => {
                 let offset = decoded.next_offset;
-                decoded.bad = Some(BadBatch { offset, next_offset: offset + 1, reason });
+                decoded.bad = Some(BadBatch { offset, next_offset: offset.saturating_add(1), reason });
                 break;
             }
         };
