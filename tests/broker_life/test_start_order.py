@@ -160,3 +160,29 @@ def test_what_the_caller_of_a_first_broker_waits_for_loads_none_of_what_only_dec
         "print(sorted(loaded))"
     )
     assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_what_a_user_can_get_wrong_is_raised_by_start_itself(tmp_path):
+    with odradek.Broker() as broker, pytest.raises(OSError, match="in use"):
+        odradek.Broker(listeners=f"PLAINTEXT://{broker.bootstrap_servers}").start()
+    (tmp_path / "metadata.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StorageError, match=r"metadata\.db"):
+        odradek.Broker(tmp_path).start()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="not a directory"):
+        odradek.Broker(tmp_path / "file").start()
+
+
+def test_ctrl_c_in_a_start_leaves_nothing_behind_and_the_broker_can_be_started_again(tmp_path, monkeypatch):
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    broker = odradek.Broker()
+    with monkeypatch.context() as pressed:
+        pressed.setattr("odradek.broker.server._register", press)
+        with pytest.raises(KeyboardInterrupt):
+            broker.start()
+    assert list(tmp_path.iterdir()) == []
+    with broker, Wire(broker.bootstrap_servers) as wire:
+        assert wire.call("create_topics", 5, TOPIC).topics[0].error_code == 0
