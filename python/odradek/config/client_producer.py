@@ -108,7 +108,13 @@ PRODUCER_ROWS: Final = (
         one_of("none", "gzip", "snappy", "lz4", "zstd"),
     ),
     ClientOption("compression.gzip.level", _INT, -1, "Effort of gzip; -1 = its own default.", between(1, 9, also=-1)),
-    ClientOption("compression.lz4.level", _INT, 9, "Effort of lz4.", between(1, 17)),
+    ClientOption(
+        "compression.lz4.level",
+        _INT,
+        9,
+        "Taken, but without effect: this lz4 has one effort, the least.",
+        between(1, 17),
+    ),
     ClientOption(
         "compression.zstd.level", _INT, 3, "Effort of zstd; below 0 is faster and larger.", between(-131_072, 22)
     ),

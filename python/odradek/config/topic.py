@@ -41,7 +41,7 @@ _ROWS: Final = (
         "compression.lz4.level",
         Kind.INT,
         9,
-        "Level used when the broker compresses with lz4.",
+        "Taken, but without effect: when the broker compresses with lz4 it has one effort, the least.",
         between(1, 17),
         broker=(("compression.lz4.level", 1),),
     ),
