@@ -186,3 +186,33 @@ def test_ctrl_c_in_a_start_leaves_nothing_behind_and_the_broker_can_be_started_a
     assert list(tmp_path.iterdir()) == []
     with broker, Wire(broker.bootstrap_servers) as wire:
         assert wire.call("create_topics", 5, TOPIC).topics[0].error_code == 0
+
+
+_FORK = """
+import os, sys, threading
+importing, forking = threading.Event(), threading.Event()
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncio.base_events":
+            importing.set()
+            forking.wait()
+
+sys.meta_path.insert(0, Slow())
+import odradek
+with odradek.Broker() as broker:
+    os.register_at_fork(before=forking.set)
+    importing.wait()
+    child = os.fork()
+    if not child:
+        import asyncio
+        asyncio.run(asyncio.sleep(0))
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_that_is_forked_while_the_control_plane_loads_can_use_what_was_being_loaded():
+    """It had a module that was half there, locked by a thread that it does not have."""
+    ended = in_a_process(_FORK)
+    assert ended.stdout == "7\n"

@@ -3,9 +3,10 @@
 The caller of `odradek.Broker` waits for none of it. What goes wrong here is kept and raised by the broker's next call.
 """
 
+import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from odradek.broker.server import Server
 
@@ -19,6 +20,12 @@ __all__ = ["ControlThread", "Work"]
 
 Work = Callable[[], Awaitable[Any]]
 """What to do with the data directory while no server runs on it."""
+
+
+_LOADING: Final = threading.Lock()
+"""Held while asyncio and the control plane are imported, and by a fork: a child that began in the middle would have modules
+that are half there and locked for ever."""
+os.register_at_fork(before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release)
 
 
 class ControlThread:
@@ -93,8 +100,10 @@ class ControlThread:
 
     def _main(self) -> None:
         try:
-            import asyncio  # noqa: PLC0415 - this is the thread that has the time
+            with _LOADING:
+                import asyncio  # noqa: PLC0415 - this is the thread that has the time
 
+                from odradek.broker.control import ControlPlane  # noqa: F401, PLC0415
             asyncio.run(self._run())
         except BaseException as error:  # noqa: BLE001 - handed to whoever calls the broker next
             self.failure = error
