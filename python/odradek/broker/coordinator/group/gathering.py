@@ -22,7 +22,7 @@ PATIENCE_MS: Final = 100
 """How long after the last newcomer those that must be coming are waited for."""
 QUIET_MS: Final = 50
 """How long after the last newcomer several members look out for one more."""
-DOUBT_MS: Final = 15
+DOUBT_MS: Final = 8
 """How long a single member is kept when it may be alone or not."""
 LONGEST_MS: Final = 1_000
 """What no run of newcomers can prolong."""
