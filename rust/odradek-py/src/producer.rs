@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use odradek_core::client::ClientError;
 use odradek_core::client::producer::accumulator::{NewRecord, Placed};
@@ -12,6 +12,7 @@ use odradek_core::client::producer::delivery::{Completion, Watcher};
 use odradek_core::client::producer::pool::{Buffer, Room};
 use odradek_core::client::producer::topics::Topic;
 use odradek_core::client::producer::{Producer, Sent};
+use odradek_core::clock::{Clock, SystemClock};
 use odradek_core::record::reader::Header;
 use parking_lot::{Condvar, Mutex};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -71,11 +72,6 @@ type Rest<'py> = (Option<i32>, Option<Bound<'py, PyAny>>, Option<i64>, Option<Bo
 /// Where the I/O thread puts a topic that a thread waits for.
 type Found = (Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar);
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs() as i64 * 1_000 + i64::from(since.subsec_millis())
-}
-
 impl NativeProducer {
     #[inline]
     fn opened(&self) -> PyResult<&Opened> {
@@ -113,7 +109,7 @@ impl Opened {
             None => None,
         };
         let timestamp_ms = match arguments.timestamp_ms {
-            None => now_ms(),
+            None => SystemClock.now_ms(),
             Some(given) if given >= 0 => given,
             Some(given) => return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0"))),
         };
@@ -121,10 +117,8 @@ impl Opened {
         self.producer.check_size(&record).map_err(|error| from_client(&error))?;
         let mut spare = None;
         loop {
-            let tried = match self.producer.topic(topic_name) {
-                None => Tried::NeedsTopic(0),
-                Some(topic) => self.append(py, &topic, arguments.partition, &record, &mut spare)?,
-            };
+            let append = |topic: &Topic| self.append(py, topic, arguments.partition, &record, &mut spare);
+            let tried = self.producer.with_topic(topic_name, append).unwrap_or(Ok(Tried::NeedsTopic(0)))?;
             if matches!(tried, Tried::Placed(..)) {
                 return Ok(tried);
             }
@@ -423,7 +417,7 @@ impl NativeProducer {
         {
             return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0")));
         }
-        Ok(ManyFuture::new(&self.opened()?.producer, timestamp_ms.unwrap_or_else(now_ms)))
+        Ok(ManyFuture::new(&self.opened()?.producer, timestamp_ms.unwrap_or_else(|| SystemClock.now_ms())))
     }
 
     #[pyo3(signature = (many, topic, values, keys, start, partition, headers))]

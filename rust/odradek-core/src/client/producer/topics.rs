@@ -1,11 +1,11 @@
 //! The topics that a producer sends to: finding one, its partitions, and following their growth.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Guard};
 use parking_lot::RwLock;
 
 use super::Shared;
@@ -69,31 +69,50 @@ impl Topic {
     }
 }
 
-/// A topic as a sender borrows it; not to be kept.
-pub type Known = Guard<Arc<Topic>>;
+/// A topic, and the [`Topics`] that it is of with their version.
+type Last = (Arc<Topic>, (u64, u64));
 
-/// The topics that have been found. The one that was asked for last is at hand without a lock.
+thread_local! {
+    /// What this thread has borrowed last: found again without a lock or a counter that threads share. It may outlive its
+    /// producer until the thread asks another one; of what was sent it holds nothing by then.
+    static LAST: Cell<Option<Last>> = const { Cell::new(None) };
+}
+
+/// Counts the [`Topics`] of this process.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// The topics that have been found.
 pub(super) struct Topics {
     all: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
-    /// Changed only while `all` is locked, so that it is never older than what is there.
-    last: ArcSwap<Topic>,
+    /// Which they are, of all that this process has had.
+    id: u64,
+    /// Counts the changes of `all`; changed only while that is locked.
+    version: AtomicU64,
 }
 
 impl Topics {
     pub(super) fn new() -> Self {
-        Self { all: RwLock::default(), last: ArcSwap::from_pointee(Topic::new(Arc::from(""), Vec::new(), 0)) }
+        let id = MADE.fetch_add(1, Ordering::Relaxed);
+        Self { all: RwLock::default(), id, version: AtomicU64::new(0) }
     }
 
+    /// The topic, to keep.
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Topic>> {
+        self.all.read().get(name).cloned()
+    }
+
+    /// Lets `look` borrow the topic; `None` if it has not been found. Costs no lock where the thread borrowed it last.
     #[inline]
-    pub(super) fn get(&self, name: &str) -> Option<Known> {
-        let last = self.last.load();
-        if *last.name == *name && !last.queues.is_empty() {
-            return Some(last);
-        }
-        let all = self.all.read();
-        let topic = Arc::clone(all.get(name)?);
-        self.last.store(Arc::clone(&topic));
-        Some(Guard::from_inner(topic))
+    pub(super) fn with<T>(&self, name: &str, look: impl FnOnce(&Topic) -> T) -> Option<T> {
+        let of = (self.id, self.version.load(Ordering::Acquire));
+        // Taken out meanwhile: what `look` calls may borrow another one.
+        let topic = match LAST.take() {
+            Some((topic, was_of)) if was_of == of && *topic.name == *name => topic,
+            _ => self.get(name)?,
+        };
+        let seen = look(&topic);
+        LAST.set(Some((topic, of)));
+        Some(seen)
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -177,7 +196,7 @@ impl Shared {
                 let sticky = known.map_or_else(|| self.dice.below(queues.len()), |known| known.sticky());
                 let topic = Arc::new(Topic::new(Arc::clone(&view.name), queues, sticky));
                 all.insert(Arc::clone(&view.name), Arc::clone(&topic));
-                self.topics.last.store(Arc::clone(&topic));
+                self.topics.version.fetch_add(1, Ordering::Release);
                 topic
             }
         };
