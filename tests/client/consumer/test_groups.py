@@ -327,6 +327,50 @@ def test_one_consumer_belongs_to_one_thread_at_a_time(consumer, topic, group):
     assert not waiting.is_alive()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda member, one: member.commit({one: 1}),
+        lambda member, one: member.commit_async({one: 1}),
+        lambda member, one: member.committed([one]),
+        lambda member, one: member.seek(one, 0),
+        lambda member, one: member.seek_to_end([one]),
+        lambda member, one: member.pause([one]),
+        lambda member, one: member.resume([one]),
+        lambda member, one: member.position(one),
+        lambda member, one: member.end_offsets([one]),
+        lambda member, one: member.offsets_for_times({one: 0}),
+        lambda member, one: member.partitions_for(one.topic),
+        lambda member, _one: member.lag(),
+        lambda member, _one: member.assignment(),
+        lambda member, _one: member.close(),
+        lambda member, _one: next(member),
+    ],
+)
+def test_no_call_but_wakeup_and_metrics_may_come_while_another_thread_polls(consumer, topic, group, call):
+    from odradek.errors import UsageError
+
+    polls, over = threading.Event(), threading.Event()
+
+    def hold_on(_partitions):
+        polls.set()
+        over.wait(30)
+
+    member = consumer(group)
+    member.subscribe(topic, on_assigned=hold_on)
+    polling = threading.Thread(target=member.poll, args=(30,))
+    polling.start()
+    try:
+        assert polls.wait(30)
+        with pytest.raises(UsageError, match="another thread"):
+            call(member, TopicPartition(topic, 0))
+        assert member.metrics()["assigned_partitions"] == 1
+    finally:
+        member.wakeup()
+        over.set()
+        polling.join(30)
+
+
 def test_poll_may_not_be_called_from_its_own_callback(consumer, topic, group):
     from odradek.errors import UsageError
 

@@ -12,7 +12,7 @@ import re
 import time
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -316,6 +316,12 @@ class Consumer(ConsumerFace):
     def _leave(self) -> None:
         self._polling = False
         self._core.polled_at = time.monotonic()
+
+    @contextlib.contextmanager
+    def _mine(self) -> Iterator[None]:
+        """Be in a call; which thread that is, asyncio watches."""
+        self._check_open()
+        yield
 
     def _check_open(self) -> None:
         if self._closed:

@@ -10,9 +10,9 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from odradek.client.cluster import Cluster
 from odradek.client.consumer.arguments import FOREVER_MS, Named, milliseconds, most_of, named, to_commit, to_look_up
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Consumer"]
 
-T = TypeVar("T")
-
 
 class Consumer(ConsumerFace):
     """Reads records: `with odradek.Consumer("localhost:9092", group_id="billing") as consumer: consumer.subscribe("orders")`.
@@ -45,8 +43,8 @@ class Consumer(ConsumerFace):
     thread of Rust, at most `buffer_max_bytes` of them. What `poll` has returned counts as read: it is committed now and
     then (`enable_auto_commit`), or by `commit`.
 
-    One thread at a time: a call from a second one raises UsageError. Only `wakeup` may come from anywhere. A process that
-    forks makes a new consumer in the child.
+    One thread at a time: a call from a second one raises UsageError. Only `wakeup` and `metrics` may come from anywhere. A
+    process that forks makes a new consumer in the child.
 
     Args:
         bootstrap_servers: "HOST:PORT,HOST:PORT", or a sequence of them.
@@ -158,17 +156,22 @@ class Consumer(ConsumerFace):
 
     def __next__(self) -> Any:
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
-        core = self._core
-        unread = core.unread
-        if not unread.records or self._handover.attention:
-            if self._closed:
-                raise StopIteration
-            records = self.poll()
-            if not records:
-                raise StopIteration
-            unread.records.extend(records)
-        core.polled_at = time.monotonic()  # each step is as good as a poll
-        return unread.records.popleft()
+        if not self._turn.acquire(blocking=False):
+            raise self._busy()
+        try:
+            core = self._core
+            unread = core.unread
+            if not unread.records or self._handover.attention:
+                if self._closed:
+                    raise StopIteration
+                records = self.poll()
+                if not records:
+                    raise StopIteration
+                unread.records.extend(records)
+            core.polled_at = time.monotonic()  # each step is as good as a poll
+            return unread.records.popleft()
+        finally:
+            self._turn.release()
 
     def wakeup(self) -> None:
         """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
@@ -275,53 +278,56 @@ class Consumer(ConsumerFace):
             ConfigError: no `group_id`, or something that is no offset. TimeoutError, KafkaError.
         """
         self._core.need_group("commit")
-        what = self._core.consumed() if offsets is None else to_commit(offsets)
-        self._ask(self._core.commit(what, self._seconds(timeout)))
+        with self._mine():
+            what = self._core.consumed() if offsets is None else to_commit(offsets)
+            self._loop.run(self._core.commit(what, self._seconds(timeout)))
 
     def committed(
         self, partitions: Named = None, *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Return what the group has committed for these partitions (None = all assigned); None where nothing."""
         self._core.need_group("committed")
-        which = named(partitions, self._core.holdings.held())
-        return self._ask(self._core.committed(which, self._seconds(timeout)))
+        with self._mine():
+            which = named(partitions, self._core.holdings.held())
+            return self._loop.run(self._core.committed(which, self._seconds(timeout)))
 
     def position(self, partition: TopicPartition, *, timeout: float | None = None) -> int:
         """Return the offset of the next record that `poll` returns of an assigned partition."""
         (one,) = named(partition, ())
-        return self._ask(self._core.position(one, self._seconds(timeout)))
+        with self._mine():
+            return self._loop.run(self._core.position(one, self._seconds(timeout)))
 
     def beginning_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
         """Return the first offset of these partitions, None = of all assigned; any partition may be asked for."""
-        which = named(partitions, self._core.holdings.held())
-        return self._ask(self._core.ends(which, EARLIEST, self._seconds(timeout)))
+        with self._mine():
+            which = named(partitions, self._core.holdings.held())
+            return self._loop.run(self._core.ends(which, EARLIEST, self._seconds(timeout)))
 
     def end_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
         """Return the offset after the last readable record of these partitions, None = of all assigned."""
-        which = named(partitions, self._core.holdings.held())
-        return self._ask(self._core.ends(which, LATEST, self._seconds(timeout)))
+        with self._mine():
+            which = named(partitions, self._core.holdings.held())
+            return self._loop.run(self._core.ends(which, LATEST, self._seconds(timeout)))
 
     def offsets_for_times(
         self, times: Mapping[TopicPartition, int], *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
-        return self._ask(self._core.by_time(to_look_up(times), self._seconds(timeout)))
+        wanted = to_look_up(times)
+        with self._mine():
+            return self._loop.run(self._core.by_time(wanted, self._seconds(timeout)))
 
     def partitions_for(self, topic: str, *, timeout: float | None = None) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""
-        infos = self._ask(self._link.topics([topic]), timeout)
+        with self._mine():
+            infos = self._loop.run(self._link.topics([topic]), timeout)
         return [info.partition for info in infos[topic].partitions] if topic in infos else []
 
     def topics(self, *, timeout: float | None = None) -> set[str]:
         """Return the names of all topics that this client may see, internal ones left out."""
-        infos = self._ask(self._link.topics(), timeout)
+        with self._mine():
+            infos = self._loop.run(self._link.topics(), timeout)
         return {name for name, info in infos.items() if not info.internal}
-
-    def _ask(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        if self._closed:
-            work.close()
-            self._check_open()
-        return self._loop.run(work, timeout)
 
     def _seconds(self, timeout: float | None) -> float:
         return self._core.api_timeout if timeout is None else timeout

@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Self
 
 from odradek.client.consumer.arguments import Named, check_offset, named, partition_of, to_commit
@@ -47,8 +48,8 @@ class ConsumerFace(ABC):
         """Start the fetcher and everything around it."""
 
     @abstractmethod
-    def _check_open(self) -> None:
-        """Raise ClosedError or ForkedError if this consumer is not to be used any more."""
+    def _mine(self) -> AbstractContextManager[None]:
+        """Be in a call. Raises ClosedError, ForkedError, and UsageError while another thread is in one."""
 
     @abstractmethod
     def _check_fork(self) -> None:
@@ -56,11 +57,13 @@ class ConsumerFace(ABC):
 
     def assignment(self) -> set[TopicPartition]:
         """Return the partitions that are this consumer's at the moment."""
-        return set(self._core.holdings.held())
+        with self._mine():
+            return set(self._core.holdings.held())
 
     def subscription(self) -> set[str] | re.Pattern[str] | None:
         """Return the topics or the pattern subscribed to, None without a subscription."""
-        wanted = self._core.holdings.wanted
+        with self._mine():
+            wanted = self._core.holdings.wanted
         return None if wanted is None else wanted.pattern or set(wanted.names)
 
     def seek(self, partition: TopicPartition, offset: int | OffsetAndMetadata) -> None:
@@ -71,7 +74,8 @@ class ConsumerFace(ABC):
         """
         one = partition_of(partition)
         at = check_offset("seek", offset, f"for {partition!r}; seek_to_beginning and seek_to_end know the ends")
-        self._core.seek(one, at.offset, at.leader_epoch)
+        with self._mine():
+            self._core.seek(one, at.offset, at.leader_epoch)
 
     def seek_to_beginning(self, partitions: Named = None) -> None:
         """Read on from the first record of these partitions, None = all assigned."""
@@ -82,8 +86,9 @@ class ConsumerFace(ABC):
         self._seek_all(partitions, TO_LATEST)
 
     def _seek_all(self, partitions: Named, where: int) -> None:
-        for one in named(partitions, self._core.holdings.held()):
-            self._core.seek(one, where)
+        with self._mine():
+            for one in named(partitions, self._core.holdings.held()):
+                self._core.seek(one, where)
 
     def pause(self, partitions: Named = None) -> None:
         """Return no records of these partitions (None = all assigned) until `resume`; membership goes on.
@@ -91,27 +96,34 @@ class ConsumerFace(ABC):
         Raises:
             UsageError: a partition is not assigned.
         """
-        which = named(partitions, self._core.holdings.held())
-        self._core.fetcher.pause(which)
-        self._core.unread.put_back(which)
+        with self._mine():
+            which = named(partitions, self._core.holdings.held())
+            self._core.fetcher.pause(which)
+            self._core.unread.put_back(which)
 
     def resume(self, partitions: Named = None) -> None:
         """Return records of these partitions again, None = of all assigned."""
-        self._core.fetcher.resume(named(partitions, self._core.holdings.held()))
+        with self._mine():
+            self._core.fetcher.resume(named(partitions, self._core.holdings.held()))
 
     def paused(self) -> set[TopicPartition]:
         """Return the partitions that are paused."""
-        return {TopicPartition(*one) for one in self._core.fetcher.paused()}
+        with self._mine():
+            return {TopicPartition(*one) for one in self._core.fetcher.paused()}
 
     def lag(self) -> dict[TopicPartition, int]:
         """Return how many records each partition's end is ahead of the position, of the partitions where it is known.
 
         The end is the last stable offset with `isolation_level="read_committed"`, else the high watermark.
         """
-        return {TopicPartition(*one): count for one, count in self._core.fetcher.lag().items()}
+        with self._mine():
+            return {TopicPartition(*one): count for one, count in self._core.fetcher.lag().items()}
 
     def metrics(self) -> dict[str, float]:
-        """Return figures by name: those of the fetcher, `records_lag_max` among them, and of group and commits."""
+        """Return figures by name: those of the fetcher, `records_lag_max` among them, and of group and commits.
+
+        Callable from any thread.
+        """
         self._check_fork()
         core = self._core
         membership = core.membership
@@ -130,7 +142,8 @@ class ConsumerFace(ABC):
             ConfigError: it has no `group_id`.
         """
         self._core.need_group("group_metadata")
-        who = self._core.identity()
+        with self._mine():
+            who = self._core.identity()
         instance_id = self._core.options.text("group.instance.id")
         return GroupMetadata(self._core.group_id or "", who.generation, who.member_id, instance_id)
 
@@ -144,7 +157,7 @@ class ConsumerFace(ABC):
         Raises:
             ConfigError: no `group_id`, or something that is no offset.
         """
-        self._check_open()
         self._core.need_group("commit_async")
-        what = self._core.consumed() if offsets is None else to_commit(offsets)
-        self._core.commit_in_background(what, callback)
+        with self._mine():
+            what = self._core.consumed() if offsets is None else to_commit(offsets)
+            self._core.commit_in_background(what, callback)
