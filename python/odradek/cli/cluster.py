@@ -60,6 +60,9 @@ class Cluster:
     """
 
     def __init__(self, servers: str, properties: dict[str, str], timeout: float) -> None:
+        from odradek.cli.warnings import show_warnings
+
+        show_warnings()
         self.properties = properties
         self.timeout = timeout
         self._reached = False
