@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::answer_pool::AnswerPool;
 use super::connection::{Connection, Phase, Submission, timed_out};
 use super::error::ClientError;
 use super::handshake;
@@ -71,6 +72,7 @@ pub(super) struct Shared {
     pub(super) refresher: Refresher,
     connections: Mutex<HashMap<(Address, Channel), Arc<Connection>>>,
     health: Mutex<HashMap<Address, Health>>,
+    answers: Arc<AnswerPool>,
 }
 
 /// A cluster as a client sees it. Dropping it stops its thread.
@@ -90,6 +92,7 @@ impl Cluster {
             refresher: Refresher::new(),
             connections: Mutex::default(),
             health: Mutex::default(),
+            answers: Arc::default(),
         });
         let looked_at = Arc::clone(&shared);
         let thread = IoThread::start(move || looked_at.busy())?;
@@ -102,6 +105,11 @@ impl Cluster {
     #[must_use]
     pub fn settings(&self) -> &ClientSettings {
         &self.shared.settings
+    }
+
+    /// Where the buffers of large answers are kept to be used again.
+    pub(super) fn answers(&self) -> &AnswerPool {
+        &self.shared.answers
     }
 
     /// Runs a task on the I/O thread. After [`Cluster::close`] it is dropped unrun.
@@ -447,7 +455,9 @@ impl Shared {
         match handshake::connect(&address.0, address.1, connection.peer(), &self.settings, limit).await {
             Ok((stream, versions)) => {
                 self.health.lock().remove(&address);
-                let ended = connection.serve(stream, Arc::new(versions), self.settings.connections_max_idle).await;
+                let ended = connection
+                    .serve(stream, Arc::new(versions), self.settings.connections_max_idle, &self.answers)
+                    .await;
                 let idle = ended.is_none();
                 connection.end(&ended.unwrap_or_else(|| ClientError::Disconnected {
                     peer: connection.peer().to_owned(),

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::answer_pool::AnswerPool;
 use super::error::ClientError;
 use super::foreign;
 use super::frames::{FrameReader, MAX_RESPONSE_BYTES, Read};
@@ -222,15 +223,17 @@ impl Connection {
         }
     }
 
-    /// Serves a connected stream until it ends; returns why, or `None` when it was idle for `max_idle`.
+    /// Serves a connected stream until it ends; returns why, or `None` when it was idle for `max_idle`. Large answers take
+    /// their memory from `pool`.
     pub async fn serve(
         &self,
         stream: TcpStream,
         versions: Arc<Versions>,
         max_idle: Option<Duration>,
+        pool: &Arc<AnswerPool>,
     ) -> Option<ClientError> {
         let stream = Arc::new(stream);
-        let mut reader = FrameReader::new(MAX_RESPONSE_BYTES);
+        let mut reader = FrameReader::new(MAX_RESPONSE_BYTES, Arc::clone(pool));
         {
             let mut state = self.state.lock();
             state.stream = Some(Arc::clone(&stream));
@@ -246,6 +249,7 @@ impl Connection {
                 Ok(next) => next,
                 Err(ended) => return ended,
             };
+            pool.trim(Instant::now().into_std());
             if alarm.deadline() != until {
                 alarm.as_mut().reset(until);
             }

@@ -2,16 +2,17 @@
 //! is kept keeps no more than its own bytes.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::net::TcpStream;
 
+use super::answer_pool::{AnswerBuffer, AnswerPool};
+
 /// Longest response: longer ones are no answer of a Kafka broker.
 pub const MAX_RESPONSE_BYTES: usize = 1 << 30;
-/// Room for small frames; a larger frame gets memory of its own.
+/// Room for small frames; a larger frame gets a buffer of its own.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// First piece of memory of a large frame; doubled as it fills.
-const FIRST_PIECE_BYTES: usize = 1 << 20;
 const LENGTH_BYTES: usize = 4;
 
 /// What one read brought.
@@ -37,18 +38,19 @@ pub struct FrameReader {
     buffer: BytesMut,
     large: Option<Large>,
     max_bytes: usize,
+    pool: Arc<AnswerPool>,
 }
 
 struct Large {
-    bytes: Vec<u8>,
+    buffer: AnswerBuffer,
     size: usize,
 }
 
 impl FrameReader {
-    /// An empty one; a frame of more than `max_bytes` is refused.
+    /// An empty one; a frame of more than `max_bytes` is refused, large ones take their memory from `pool`.
     #[must_use]
-    pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: BytesMut::new(), large: None, max_bytes }
+    pub fn new(max_bytes: usize, pool: Arc<AnswerPool>) -> Self {
+        Self { buffer: BytesMut::new(), large: None, max_bytes, pool }
     }
 
     /// Reads once.
@@ -58,12 +60,9 @@ impl FrameReader {
     pub fn read(&mut self, stream: &TcpStream) -> io::Result<Read> {
         let result = match &mut self.large {
             Some(large) => {
-                if large.bytes.len() == large.bytes.capacity() {
-                    let more = large.bytes.len().max(FIRST_PIECE_BYTES).min(large.size - large.bytes.len());
-                    large.bytes.reserve_exact(more);
-                }
-                let room = large.bytes.capacity().min(large.size) - large.bytes.len();
-                stream.try_read_buf(&mut (&mut large.bytes).limit(room))
+                let bytes = large.buffer.with_room(large.size);
+                let room = bytes.capacity().min(large.size) - bytes.len();
+                stream.try_read_buf(&mut bytes.limit(room))
             }
             None => {
                 self.buffer.reserve(if self.buffer.is_empty() { BUFFER_BYTES } else { BUFFER_BYTES / 2 });
@@ -84,10 +83,10 @@ impl FrameReader {
     /// [`BadLength`] when the length is negative, too short for an answer or over the limit.
     pub fn frame(&mut self) -> Result<Option<Bytes>, BadLength> {
         if let Some(large) = &self.large {
-            if large.bytes.len() < large.size {
+            if large.buffer.len() < large.size {
                 return Ok(None);
             }
-            return Ok(self.large.take().map(|large| Bytes::from(large.bytes)));
+            return Ok(self.large.take().map(|large| Bytes::from_owner(large.buffer)));
         }
         let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -103,10 +102,10 @@ impl FrameReader {
         }
         if length + LENGTH_BYTES > BUFFER_BYTES {
             self.buffer.advance(LENGTH_BYTES);
-            let mut bytes = Vec::with_capacity(length.min(FIRST_PIECE_BYTES));
-            bytes.extend_from_slice(&self.buffer);
+            let mut buffer = self.pool.take(length);
+            buffer.with_room(length).extend_from_slice(&self.buffer);
             self.buffer.clear();
-            self.large = Some(Large { bytes, size: length });
+            self.large = Some(Large { buffer, size: length });
         }
         Ok(None)
     }
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_small_frame_that_is_kept_keeps_its_own_bytes_only() {
-        let mut reader = FrameReader::new(MAX_RESPONSE_BYTES);
+        let mut reader = FrameReader::new(MAX_RESPONSE_BYTES, Arc::default());
         let mut kept = Vec::new();
         for number in 0..100_u8 {
             reader.buffer.reserve(BUFFER_BYTES);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -162,7 +163,7 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<Bytes, Failu
             Err(error) => return Err(broken(error)),
         }
     }
-    let mut reader = FrameReader::new(MAX_FIRST_ANSWER_BYTES);
+    let mut reader = FrameReader::new(MAX_FIRST_ANSWER_BYTES, Arc::default());
     loop {
         if let Some(frame) = reader.frame().map_err(|bad| not_kafka(&bad.first))? {
             return Ok(frame);

@@ -16,6 +16,7 @@
 //!
 //! Not in the transport: batching, retries of requests, groups. Read next: [`cluster`].
 
+mod answer_pool;
 pub mod cluster;
 pub mod completion;
 pub mod connection;

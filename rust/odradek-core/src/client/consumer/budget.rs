@@ -15,6 +15,8 @@ pub struct Budget {
     limit: usize,
     standing: AtomicUsize,
     used: AtomicUsize,
+    /// Of `used`, what is no answer.
+    beside: AtomicUsize,
     wanted: AtomicBool,
     wake: Arc<Notify>,
 }
@@ -27,6 +29,7 @@ impl Budget {
             limit,
             standing: AtomicUsize::new(0),
             used: AtomicUsize::new(0),
+            beside: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
             wake,
         })
@@ -55,6 +58,12 @@ impl Budget {
         self.limit().saturating_sub(self.used())
     }
 
+    /// Bytes that answers may take beside all else that is leased.
+    #[must_use]
+    pub fn for_answers(&self) -> usize {
+        self.limit().saturating_sub(self.beside.load(Ordering::Acquire))
+    }
+
     /// Asks for a notification when bytes come back.
     pub fn want(&self) {
         self.wanted.store(true, Ordering::Release);
@@ -63,8 +72,16 @@ impl Budget {
     /// Leases bytes even past the bound: for what exists already, or for the one batch without which nothing goes on.
     #[must_use]
     pub fn lease(self: &Arc<Self>, bytes: usize) -> Lease {
+        self.beside.fetch_add(bytes, Ordering::AcqRel);
         self.used.fetch_add(bytes, Ordering::AcqRel);
-        Lease { budget: Arc::clone(self), bytes }
+        Lease { budget: Arc::clone(self), bytes, is_answer: false }
+    }
+
+    /// As [`Budget::lease`], for an answer: one that is asked for, or here.
+    #[must_use]
+    pub fn lease_answer(self: &Arc<Self>, bytes: usize) -> Lease {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+        Lease { budget: Arc::clone(self), bytes, is_answer: true }
     }
 }
 
@@ -73,6 +90,7 @@ impl Budget {
 pub struct Lease {
     budget: Arc<Budget>,
     bytes: usize,
+    is_answer: bool,
 }
 
 impl Lease {
@@ -86,6 +104,9 @@ impl Lease {
     pub fn resize(&mut self, bytes: usize) {
         if bytes >= self.bytes {
             self.budget.used.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+            if !self.is_answer {
+                self.budget.beside.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+            }
         } else {
             self.give_back(self.bytes - bytes);
         }
@@ -93,6 +114,9 @@ impl Lease {
     }
 
     fn give_back(&self, bytes: usize) {
+        if !self.is_answer {
+            self.budget.beside.fetch_sub(bytes, Ordering::AcqRel);
+        }
         self.budget.used.fetch_sub(bytes, Ordering::AcqRel);
         if bytes > 0 && self.budget.wanted.swap(false, Ordering::AcqRel) {
             self.budget.wake.notify_one();
@@ -136,6 +160,21 @@ mod tests {
         drop(lease);
         budget.set_standing(0);
         assert_eq!(budget.room(), 100);
+    }
+
+    #[test]
+    fn what_answers_may_take_is_the_bound_less_all_else() {
+        let budget = Budget::new(100, Arc::new(Notify::new()));
+        let answer = budget.lease_answer(50);
+        let mut other = budget.lease(20);
+        assert_eq!((budget.used(), budget.for_answers()), (70, 80));
+        other.resize(130);
+        assert_eq!(budget.for_answers(), 0);
+        other.resize(5);
+        drop(answer);
+        assert_eq!((budget.used(), budget.for_answers()), (5, 95));
+        drop(other);
+        assert_eq!(budget.for_answers(), 100);
     }
 
     #[tokio::test]

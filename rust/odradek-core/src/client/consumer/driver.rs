@@ -34,6 +34,8 @@ const PREFETCH_ANSWERS: usize = 4;
 const FIELDS_BYTES: usize = 512;
 /// Answers of fewer bytes than this are decoded at once: their records should not wait for another request to be written.
 const DECODED_AT_ONCE_BYTES: usize = 16 * 1024;
+/// How many answers share the budget, at least.
+const PIECES: usize = 8;
 /// Topic errors in metadata that no waiting mends: not authorized, invalid name.
 const HOPELESS: [i16; 2] = [29, 17];
 
@@ -247,10 +249,12 @@ impl Driver {
     fn send_fetches(&mut self, state: &mut State, plan: &mut Plan, now: Instant) {
         let shared = Arc::clone(&self.shared);
         let settings = &shared.settings;
+        // Before what is asked for now arrives and looks for a buffer.
+        shared.cluster.answers().limit_to(shared.budget.for_answers());
         let busy = self.sources.iter().filter(|(_, source)| source.busy).map(|((node, _), _)| *node);
         let brokers = busy.chain(plan.fetches.keys().map(|(node, _)| *node)).collect::<HashSet<_>>().len();
-        // For both lanes of each.
-        let share = self.shared.budget.limit() / (2 * brokers).max(1);
+        // For both lanes of each, and in pieces: what is left of an answer keeps the whole of it.
+        let share = self.shared.budget.limit() / (2 * brokers).max(PIECES);
         let share = share.min(usize::try_from(settings.max_bytes).unwrap_or(1)).max(1);
         // Less than this would come in pieces too small to be worth a request.
         let least = share.min(usize::try_from(settings.partition_max_bytes).unwrap_or(1)).min(share / 2 + 1);
@@ -278,7 +282,7 @@ impl Driver {
                 }
             }
             let Some(mut wanted) = plan.fetches.remove(&key) else { continue };
-            let lease = self.shared.budget.lease(share.min(self.shared.budget.room().max(1)).min(most));
+            let lease = self.shared.budget.lease_answer(share.min(self.shared.budget.room().max(1)).min(most));
             wanted.sort_unstable_by_key(|(turn, _)| *turn);
             let wanted: Vec<Wanted> = wanted.into_iter().map(|(_, wanted)| wanted).collect();
             let mut held = true;
