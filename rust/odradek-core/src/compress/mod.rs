@@ -190,7 +190,7 @@ impl Compression {
             Self::None => Decoder::None(data),
             Self::Gzip => Decoder::Gzip(Box::new(gzip::decoder(data))),
             Self::Snappy => Decoder::Snappy(snappy::Decoder::new(data)),
-            Self::Lz4 => Decoder::Lz4(Box::new(lz4::Decoder::new(data))),
+            Self::Lz4 => Decoder::Lz4(lz4::Decoder::new(data)),
             Self::Zstd => Decoder::Zstd(zstd::Decoder::new(data)),
         }
     }
@@ -205,7 +205,7 @@ pub enum Decoder<'a> {
     /// snappy.
     Snappy(snappy::Decoder<'a>),
     /// lz4.
-    Lz4(Box<lz4::Decoder<'a>>),
+    Lz4(lz4::Decoder<'a>),
     /// zstd.
     Zstd(zstd::Decoder<'a>),
 }

@@ -36,7 +36,7 @@ pub fn encode(data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     })
 }
 
-/// Reads block by block; holds one decompressed block.
+/// Reads block by block; holds one decompressed block that the reader had no room for.
 pub struct Decoder<'a> {
     rest: &'a [u8],
     framed: bool,
@@ -71,26 +71,38 @@ impl<'a> Decoder<'a> {
         Ok(Some(block))
     }
 
-    fn fill(&mut self) -> io::Result<bool> {
-        while self.position == self.block.len() {
-            let Some(block) = self.next_block()? else { return Ok(false) };
-            let size = snap::raw::decompress_len(block).map_err(io::Error::other)?;
-            if size > block.len().saturating_mul(MAX_RATIO) {
-                return Err(corrupt("a block claims more than its bytes can hold"));
-            }
-            self.block.resize(size, 0);
-            self.position = 0;
-            let made = snap::raw::Decoder::new().decompress(block, &mut self.block).map_err(io::Error::other)?;
-            self.block.truncate(made);
+    /// The next block and how many bytes it says it holds.
+    fn next_sized(&mut self) -> io::Result<Option<(&'a [u8], usize)>> {
+        let Some(block) = self.next_block()? else { return Ok(None) };
+        let size = snap::raw::decompress_len(block).map_err(io::Error::other)?;
+        if size > block.len().saturating_mul(MAX_RATIO) {
+            return Err(corrupt("a block claims more than its bytes can hold"));
         }
-        Ok(true)
+        Ok(Some((block, size)))
     }
+}
+
+fn decode(block: &[u8], out: &mut [u8]) -> io::Result<usize> {
+    snap::raw::Decoder::new().decompress(block, out).map_err(io::Error::other)
 }
 
 impl Read for Decoder<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() || !self.fill()? {
+        if buffer.is_empty() {
             return Ok(0);
+        }
+        while self.position == self.block.len() {
+            let Some((block, size)) = self.next_sized()? else { return Ok(0) };
+            if size <= buffer.len() {
+                match decode(block, buffer)? {
+                    0 => continue,
+                    made => return Ok(made),
+                }
+            }
+            self.block.resize(size, 0);
+            self.position = 0;
+            let made = decode(block, &mut self.block)?;
+            self.block.truncate(made);
         }
         let size = buffer.len().min(self.block.len() - self.position);
         buffer[..size].copy_from_slice(&self.block[self.position..self.position + size]);

@@ -12,6 +12,9 @@ const DEFAULT_LEVEL: i32 = 3;
 const KEPT_CONTEXT_BYTES: usize = 4 * 1024 * 1024;
 /// A frame that claims no more than this many times its size is decompressed in one go, into a buffer of the claimed size.
 const TRUSTED_RATIO: usize = 32;
+/// Most bytes read at a time. Given room for all of a frame that states its size, the library decodes it in one go and then
+/// takes blocks and windows that a streaming consumer of the same batch would refuse.
+const STEP_BYTES: usize = 32 * 1024;
 
 thread_local! {
     static ENCODER: RefCell<Option<CCtx<'static>>> = const { RefCell::new(None) };
@@ -93,6 +96,7 @@ impl Read for Decoder<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
+        let room = buffer.len().min(STEP_BYTES);
         let context = match &mut self.context {
             Some(context) => context,
             none => none.insert(take_context()?),
@@ -102,7 +106,7 @@ impl Read for Decoder<'_> {
                 return Ok(0);
             }
             let mut input = InBuffer { src: self.data, pos: self.position };
-            let mut output = OutBuffer::around(&mut *buffer);
+            let mut output = OutBuffer::around(&mut buffer[..room]);
             let hint = context.decompress_stream(&mut output, &mut input).map_err(failed)?;
             let made = output.pos();
             let stuck = input.pos == self.position && made == 0;

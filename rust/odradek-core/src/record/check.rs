@@ -1,7 +1,9 @@
 //! All records of a batch against their header and the topic's rules, without keeping them.
 //!
-//! Compressed records stream through one small buffer, so a bomb costs time and no memory. To use records read [`super::reader`].
+//! Compressed records stream through one small buffer that each thread keeps, so a bomb costs time and no memory. A record that
+//! stands in it whole is passed over in one go, any other field by field. To use records read [`super::reader`].
 
+use std::cell::Cell;
 use std::io::Read;
 
 use super::batch::{BatchError, BatchHeader, HEADER_BYTES};
@@ -105,7 +107,13 @@ impl<'h> Tally<'h> {
     }
 }
 
-const BUFFER_BYTES: usize = 32 * 1024;
+/// Room for one block of lz4 or snappy behind the few bytes that are carried over: they are decoded right into it.
+const BUFFER_BYTES: usize = 64 * 1024 + 64;
+
+thread_local! {
+    /// The buffer of the last walk on this thread, for the next one.
+    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
 
 /// Walks over records in a stream, a buffer at a time.
 struct Skim<'a> {
@@ -121,7 +129,7 @@ struct Skim<'a> {
 
 impl<'a> Skim<'a> {
     fn new(codec: Compression, stored: &'a [u8], limit: Option<usize>) -> Self {
-        let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
+        let buffer = BUFFER.take().unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice());
         Self { codec, source: codec.decoder(stored), limit, buffer, start: 0, end: 0, made: 0 }
     }
 
@@ -191,7 +199,21 @@ impl<'a> Skim<'a> {
         Ok(true)
     }
 
+    #[inline]
     fn record(&mut self, tally: &mut Tally<'_>) -> Result<(), BatchError> {
+        let mut standing = Cursor::new(&self.buffer[self.start..self.end]);
+        match whole_record(&mut standing) {
+            Some((timestamp_delta, offset_delta, has_key)) => {
+                self.start = self.end - standing.remaining();
+                tally.note(timestamp_delta, offset_delta, has_key)
+            }
+            None => self.record_in_pieces(tally),
+        }
+    }
+
+    /// A record that does not stand in the buffer whole, or that has something wrong: field by field.
+    #[cold]
+    fn record_in_pieces(&mut self, tally: &mut Tally<'_>) -> Result<(), BatchError> {
         const NOT_ITS_LENGTH: BatchError = BatchError::InvalidRecord("its length is not that of its fields");
         let (length, _) = self.read(MAX_VARINT_BYTES, |cursor| Ok(cursor.varint()?))?;
         let mut left = usize::try_from(length).map_err(|_| BatchError::InvalidRecord("its length is negative"))?;
@@ -220,4 +242,27 @@ impl<'a> Skim<'a> {
         }
         tally.note(timestamp_delta, offset_delta, has_key)
     }
+}
+
+impl Drop for Skim<'_> {
+    fn drop(&mut self) {
+        BUFFER.set(Some(std::mem::take(&mut self.buffer)));
+    }
+}
+
+/// What [`Tally::note`] wants of the record at the front, if it stands there whole and nothing is wrong with it.
+#[inline]
+fn whole_record(standing: &mut Cursor<'_>) -> Option<(i64, i32, bool)> {
+    let length = usize::try_from(standing.varint().ok()?).ok()?;
+    let mut body = Cursor::new(standing.take(length).ok()?);
+    body.u8().ok()?;
+    let timestamp_delta = body.varlong().ok()?;
+    let offset_delta = body.varint().ok()?;
+    let has_key = body.nullable_bytes().ok()?.is_some();
+    body.nullable_bytes().ok()?;
+    for _ in 0..u32::try_from(body.varint().ok()?).ok()? {
+        body.nullable_bytes().ok()??;
+        body.nullable_bytes().ok()?;
+    }
+    (body.remaining() == 0).then_some((timestamp_delta, offset_delta, has_key))
 }

@@ -78,6 +78,38 @@ impl<'a> Cursor<'a> {
     /// [`PrimitiveError::Short`], or [`PrimitiveError::Overlong`] after 5 bytes.
     #[inline]
     pub fn varint(&mut self) -> Result<i32, PrimitiveError> {
+        match self.short_varint() {
+            Some(raw) => Ok((raw >> 1) as i32 ^ -((raw & 1) as i32)),
+            None => self.long_varint(),
+        }
+    }
+
+    /// Takes a signed 64-bit variable-length integer.
+    ///
+    /// # Errors
+    /// [`PrimitiveError::Short`], or [`PrimitiveError::Overlong`] after 10 bytes.
+    #[inline]
+    pub fn varlong(&mut self) -> Result<i64, PrimitiveError> {
+        match self.short_varint() {
+            Some(raw) => Ok(i64::from((raw >> 1) as i32 ^ -((raw & 1) as i32))),
+            None => self.long_varlong(),
+        }
+    }
+
+    /// One of one or two bytes, which nearly all are, before zigzag.
+    #[inline]
+    fn short_varint(&mut self) -> Option<u32> {
+        let (raw, rest) = match *self.rest {
+            [first @ 0..0x80, ref rest @ ..] => (u32::from(first), rest),
+            [first, second @ 0..0x80, ref rest @ ..] => (u32::from(first & 0x7f) | u32::from(second) << 7, rest),
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(raw)
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<i32, PrimitiveError> {
         let mut raw = 0u32;
         for shift in (0..MAX_VARINT_BYTES * 7).step_by(7) {
             let byte = self.u8()?;
@@ -89,12 +121,8 @@ impl<'a> Cursor<'a> {
         Err(PrimitiveError::Overlong)
     }
 
-    /// Takes a signed 64-bit variable-length integer.
-    ///
-    /// # Errors
-    /// [`PrimitiveError::Short`], or [`PrimitiveError::Overlong`] after 10 bytes.
-    #[inline]
-    pub fn varlong(&mut self) -> Result<i64, PrimitiveError> {
+    #[inline(never)]
+    fn long_varlong(&mut self) -> Result<i64, PrimitiveError> {
         let mut raw = 0u64;
         for shift in (0..MAX_VARLONG_BYTES * 7).step_by(7) {
             let byte = self.u8()?;
