@@ -156,22 +156,22 @@ class Consumer(ConsumerFace):
 
     def __next__(self) -> Any:
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
-        if not self._turn.acquire(blocking=False):
-            raise self._busy()
-        try:
-            core = self._core
-            unread = core.unread
-            if not unread.records or self._handover.attention:
-                if self._closed:
-                    raise StopIteration
-                records = self.poll()
-                if not records:
-                    raise StopIteration
-                unread.records.extend(records)
-            core.polled_at = time.monotonic()  # each step is as good as a poll
-            return unread.records.popleft()
-        finally:
-            self._turn.release()
+        core = self._core
+        unread = core.unread
+        if not unread.records or self._handover.attention or core.polled_at is None:
+            self._poll_for_next()
+        # Not in a turn of its own, which would take longer than all of this; a second thread's poll is refused above.
+        core.polled_at = time.monotonic()  # each step is as good as a poll
+        return unread.records.popleft()
+
+    def _poll_for_next(self) -> None:
+        """Poll for records to iterate over; StopIteration when none come."""
+        if self._closed:
+            raise StopIteration
+        records = self.poll()
+        if not records:
+            raise StopIteration
+        self._core.unread.records.extend(records)
 
     def wakeup(self) -> None:
         """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
