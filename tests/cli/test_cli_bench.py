@@ -37,6 +37,18 @@ def test_a_group_reads_the_same_records(run: Run, topic: str, name: str) -> None
     assert read.out.startswith("100 records read in ")
 
 
+@pytest.mark.parametrize("group", [(), ("--group", "g")], ids=["alone", "group"])
+def test_the_time_of_reading_has_the_first_fetch_in_it(offline: Run, group: tuple[str, ...]) -> None:
+    """It began after the first poll, whose records were counted: 100 records came in no time at all."""
+    with odradek.Broker() as broker:
+        with odradek.Producer(broker.bootstrap_servers) as producer:
+            producer.send_many("t", [b"x"] * 100)
+        broker.faults.delay("Fetch", seconds=0.3, times=1)
+        read = offline("bench", "consume", "t", *group, "--records", "100", "--json", "-b", broker.bootstrap_servers)
+    assert read.code == 0, read.err
+    assert read.json["seconds"] >= 0.3
+
+
 def test_a_round_trip_measures_each_record(run: Run, topic: str) -> None:
     passed = run("bench", "roundtrip", topic, "--records", "50", "--json")
     assert passed.code == 0, passed.err

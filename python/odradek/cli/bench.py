@@ -200,19 +200,23 @@ def consume(
     consumer = cluster.consumer(**settings)
     partitions = len(cluster.topic(cluster.admin(), topic).partitions)
     meter = Meter("read", records, shown=not quiet)
+
+    def joined(_partitions: object) -> None:
+        if not meter.records:
+            meter.begin()
+
     with cluster.doing(f"read {topic}"), leave_on_signals() as stop:
         if group is None:
             consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
         else:
-            consumer.subscribe([topic])
+            consumer.subscribe([topic], on_assigned=joined)
+        meter.begin()
         last = time.perf_counter()
         while meter.records < records and time.perf_counter() - last < _IDLE_SECONDS:
             batch = consumer.poll(0.2, max_records=min(_POLL_RECORDS, records - meter.records))
             if not batch:
                 meter.show()
                 continue
-            if not meter.records:
-                meter.begin()  # the first records show that joining, connecting and seeking are over
             last = time.perf_counter()
             meter.records += len(batch)
             meter.bytes += sum(len(record.value or b"") + len(record.key or b"") for record in batch)
