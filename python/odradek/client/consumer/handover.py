@@ -21,6 +21,8 @@ class Event:
     """Something that poll has to settle."""
 
     settled: "asyncio.Future[None]"
+    begun: bool = field(default=False, init=False)
+    """Poll has it in hand."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,20 +79,40 @@ class Handover:
         await event.settled
 
     def take(self) -> Event | None:
-        """Return the oldest event, None when there is none; give it to `settle` afterwards, whatever happened."""
-        with contextlib.suppress(IndexError):
-            return self._events.popleft()
-        return None
+        """Return the oldest event, None when there is none; give it to `settle` afterwards, whatever happened.
+
+        It stays the oldest until then: Ctrl-C before the caller has it would lose it, and the membership wait for ever.
+        No lock here, as a signal handler may close the consumer: `clear` removes and then looks, this marks and then looks.
+        """
+        while True:
+            try:
+                event = self._events[0]
+            except IndexError:
+                return None
+            event.begun = True
+            if event in self._events:
+                return event
+            self.settle(event)  # dropped meanwhile
+
+    def let_go(self) -> None:
+        """Leave what was taken and not settled to the next poll."""
+        for event in list(self._events):
+            event.begun = False
 
     def settle(self, event: Event) -> None:
         """Let whoever posted the event go on."""
+        with contextlib.suppress(ValueError):  # dropped meanwhile
+            self._events.remove(event)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(_resolve, event.settled)
 
     def clear(self) -> None:
         """Drop what poll has not begun with, as it is not true any more; whoever posted it goes on."""
-        while (event := self.take()) is not None:
-            self.settle(event)
+        for event in list(self._events):
+            with contextlib.suppress(ValueError):  # settled meanwhile
+                self._events.remove(event)
+            if not event.begun:
+                self.settle(event)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

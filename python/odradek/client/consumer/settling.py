@@ -56,6 +56,7 @@ def settle(core: "Core") -> Steps:
         _raise_next(core)
         core.position_soon()  # not after an error about positions: the user may be about to seek
     except BaseException:
+        core.handover.let_go()
         core.handover.attention = True
         raise
 
