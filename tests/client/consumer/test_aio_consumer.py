@@ -143,6 +143,29 @@ async def test_a_callback_that_is_cancelled_with_its_poll_is_finished_by_the_nex
     assert done == [[TopicPartition(topic, 0)]]
 
 
+async def test_an_unsubscribe_that_is_cancelled_goes_on_and_frees_its_partitions(consumer, make_topic, unique):
+    topic, group = make_topic(partitions=2), unique("group")
+    one, other = consumer(group), consumer(group)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_partitions):
+        begun.set()
+        await go_on.wait()
+
+    await one.subscribe(topic, on_revoked=slow)
+    await until(one.assignment, one)
+    leaving = asyncio.ensure_future(one.unsubscribe())
+    await begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    go_on.set()
+    await other.subscribe(topic)
+    await until(lambda: len(other.assignment()) == 2, other)
+    await one.unsubscribe()
+    assert (one.assignment(), one.subscription()) == (set(), None)
+
+
 async def test_a_loop_that_only_polls_and_never_waits_keeps_its_membership(consumer, topic, produce, unique):
     produce(topic, 20_000)
     told = []

@@ -60,6 +60,7 @@ class Consumer(ConsumerFace):
         self._polling = False
         self._waiter: asyncio.Future[None] | None = None
         self._settling: asyncio.Task[None] | None = None
+        self._departing: asyncio.Task[None] | None = None
         self._breathed = time.monotonic()
         self._most = options.number("max.poll.records")
         self._cluster = Cluster(options.texts)
@@ -205,6 +206,7 @@ class Consumer(ConsumerFace):
         self._core.need_group("subscribe")
         wanted = Wanted.of(topics)
         self._check_open()
+        await self._departed()
         if self._core.holdings.wanted is None and self._core.holdings.held():
             raise UsageError("subscribe: partitions were assigned by hand; call unsubscribe() first")
         await self._core.subscribe(wanted, Callbacks(on_assigned, on_revoked, on_lost))
@@ -212,13 +214,28 @@ class Consumer(ConsumerFace):
     async def unsubscribe(self) -> None:
         """Give up all partitions, leave the group (unless a static member), and be without topics."""
         self._check_open()
-        await self._drive(depart(self._core))
-        await self._core.leave("the consumer unsubscribed")
-        self._core.take_over(())
+        if self._departing is None:
+            self._departing = asyncio.ensure_future(self._depart())
+        await asyncio.shield(self._departing)
+
+    async def _depart(self) -> None:
+        """Unsubscribe as a task of its own: half of it would leave partitions that nobody reads and that are still ours."""
+        try:
+            await self._drive(depart(self._core))
+            await self._core.leave("the consumer unsubscribed")
+            self._core.take_over(())
+        finally:
+            self._departing = None
+
+    async def _departed(self) -> None:
+        """Wait for an unsubscribe that was cancelled and goes on; not in its own callback."""
+        if self._departing is not None and self._departing is not asyncio.current_task():
+            await asyncio.wait({self._departing})
 
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions, without sharing them in a group. See `odradek.Consumer.assign`."""
         self._check_open()
+        await self._departed()
         if self._core.holdings.wanted is not None:
             raise UsageError("assign: the consumer is subscribed; call unsubscribe() first")
         if self._core.auto_commit:
@@ -343,6 +360,7 @@ class Consumer(ConsumerFace):
         try:
             if self._settling is not None:
                 await asyncio.wait({self._settling})
+            await self._departed()
             await self._drive(depart(core))
         finally:
             try:
