@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +19,7 @@ from support.impostors import NO_BROKERS, peer
 import odradek
 import odradek.aio
 from odradek.client.cluster import Cluster
-from odradek.errors import ClosedError, ForkedError, NoBrokersAvailableError
+from odradek.errors import ClosedError, ConfigError, ForkedError, NoBrokersAvailableError
 from odradek.protocol.api_keys import ApiKey
 
 pytestmark = pytest.mark.brokers("odradek", "kafka")
@@ -167,6 +169,26 @@ print("ends")
             assert came.wait(20)
             said, _ = process.communicate("\n", timeout=40)
         assert (process.returncode, said) == (0, "ends\n")
+
+
+def test_a_client_that_a_forked_child_drops_is_the_parents_to_close(bootstrap: str) -> None:
+    admin = odradek.Admin(bootstrap)
+    admin.describe_cluster()
+    child = os.fork()
+    if child == 0:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del admin
+            gc.collect()
+        os._exit(len(told))
+    ended = os.waitpid(child, 0)[1]
+    admin.close()
+    assert ended == 0
+
+
+def test_an_election_of_no_kind_names_those_there_are(bootstrap: str) -> None:
+    with odradek.Admin(bootstrap) as admin, pytest.raises(ConfigError, match="'x' is none of preferred, unclean"):
+        admin.elect_leaders(election="x")  # type: ignore[arg-type]
 
 
 def test_a_client_that_nobody_closed_warns(bootstrap: str) -> None:

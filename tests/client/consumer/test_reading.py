@@ -227,6 +227,17 @@ def test_a_poisonous_record_is_named_and_can_be_skipped_and_nothing_else_is_lost
     assert sorted(seen) == sorted(f"v-{number}" for number in range(20) if number != 10)
 
 
+def test_a_decoded_record_has_all_that_a_native_one_has(consumer, topic, produce):
+    produce(topic, 1)
+    plain, decoding = consumer(), consumer(value_deserializer=bytes.decode)
+    for reader in (plain, decoding):
+        reader.assign([TopicPartition(topic, 0)])
+    (native,), (decoded,) = read(plain, 1), read(decoding, 1)
+    names = [name for name in dir(native) if not name.startswith("_") and name != "value"]
+    assert "key_size" in names
+    assert [getattr(decoded, name) for name in names] == [getattr(native, name) for name in names]
+
+
 def test_ctrl_c_in_a_deserializer_loses_no_record(consumer, topic, produce, unique):
     produce(topic, 6)
     interrupted = []

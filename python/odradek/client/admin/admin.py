@@ -94,6 +94,8 @@ class Admin:
         thread = getattr(self, "_thread", None)
         if thread is not None:
             self._twin._closed = True  # noqa: SLF001  one warning is enough
+            if thread.forked:
+                return  # the parent's to close
             thread.abandon()
             warnings.warn(f"{self!r} was never closed; use `with`", ResourceWarning, source=self, stacklevel=2)
 

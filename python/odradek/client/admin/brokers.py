@@ -11,7 +11,7 @@ from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import LogDir, LogDirPartition, Reassignment
 from odradek.client.cluster import ANY
 from odradek.client.metadata import BrokerInfo, ClusterInfo
-from odradek.errors import KafkaError, UnsupportedVersionError
+from odradek.errors import ConfigError, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.types import TopicPartition
 
@@ -122,8 +122,10 @@ class BrokerCalls(Calls):
             timeout: seconds; None = `default_api_timeout_ms`.
 
         Raises:
-            KafkaError: ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE, ...
+            KafkaError: ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE, ... ConfigError: an election of no kind.
         """
+        if election not in _ELECTIONS:
+            raise ConfigError(f"election {election!r} is none of {', '.join(_ELECTIONS)}")
         wanted = None if partitions is None else by_topic(TopicPartition(*place) for place in partitions)
         deadline = self._deadline(timeout)
         answer = await self._ask_controller(

@@ -64,6 +64,8 @@ def _decoded(one: Any, key: Deserializer | None, value: Deserializer | None) -> 
         raw_value if value is None or raw_value is None else value(raw_value),
         one.headers,
         one.leader_epoch,
+        one.key_size,
+        one.value_size,
     )
 
 

@@ -21,6 +21,10 @@ class Record(NamedTuple):
     headers: Any
     """(name, value) pairs, values as bytes or None."""
     leader_epoch: int
+    key_size: int
+    """Bytes of the key as it came, -1 for null."""
+    value_size: int
+    """Bytes of the value as it came, -1 for null."""
 
     @property
     def topic_partition(self) -> TopicPartition:
