@@ -9,10 +9,13 @@ import dataclasses
 from functools import cache
 from typing import Any, Final, get_args
 
-__all__ = ["MAX_ELEMENTS", "check_claims"]
+__all__ = ["MAX_ELEMENTS", "MAX_TEXT_BYTES", "check_claims"]
 
 MAX_ELEMENTS: Final = 200_000
 """Array elements and tagged fields allowed in one request; each costs some 100 bytes once decoded."""
+
+MAX_TEXT_BYTES: Final = 32_767
+"""Longest string, as in Kafka; compact lengths could say more."""
 
 _FIXED: Final = {
     "bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "error_code": 2, "int32": 4, "uint32": 4, "timedelta_i32": 4,
@@ -33,7 +36,8 @@ def check_claims(cls: Any, body: bytes, max_elements: int = MAX_ELEMENTS) -> lis
         What to replace, (start, end, bytes instead), by place, to be rid of the tagged fields that kio does not know.
 
     Raises:
-        ValueError: a count or length reaches past the end, or there are more than `max_elements` elements.
+        ValueError: a count or length reaches past the end, there are more than `max_elements` elements, or a string is over
+            `MAX_TEXT_BYTES`.
     """
     walk = _Walk(body, max_elements)
     try:
@@ -129,8 +133,11 @@ class _Walk:
     def _value(self, size: int, *, flexible: bool) -> None:
         if size > 0:
             self._skip(size)
-        else:
-            self._skip(self._length(2 if size == _TEXT else 4, flexible=flexible))
+            return
+        length = self._length(2 if size == _TEXT else 4, flexible=flexible)
+        if size == _TEXT and length > MAX_TEXT_BYTES:
+            raise ValueError(f"a string of {length} bytes at byte {self._at}")
+        self._skip(length)
 
     def _tagged_fields(self, known: frozenset[int]) -> None:
         start = self._at

@@ -56,6 +56,22 @@ def test_negative_count_is_refused() -> None:
         check_claims(type(message), struct.pack(">i", -2))
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_string_is_as_long_as_kafka_has_it_at_most(version: int) -> None:
+    """Compact lengths can say more than the two bytes of old; Kafka calls that malformed."""
+    longest = delete_groups(version, ["a" * 32_767])
+    check_claims(type(longest), encode(longest))
+    if version == 2:
+        too_long = delete_groups(version, ["a" * 32_768])
+        with pytest.raises(ValueError, match="string of 32768 bytes"):
+            check_claims(type(too_long), encode(too_long))
+    member = request(
+        "heartbeat", 4, {"group_id": "g" * 32_768, "generation_id": 1, "member_id": "m", "group_instance_id": None}
+    )
+    with pytest.raises(ValueError, match="string of 32768 bytes"):
+        check_claims(type(member), encode(member))
+
+
 def test_elements_are_limited() -> None:
     message = delete_groups(1, [])
     for count in (MAX_ELEMENTS, MAX_ELEMENTS + 1):
