@@ -184,6 +184,18 @@ def test_wakeup_ends_a_poll_from_another_thread(reader: Callable[..., Reader], t
     assert answers == [[]]
 
 
+def test_a_wakeup_does_not_hide_records_that_are_there(
+    reader: Callable[..., Reader], fill: Callable[..., None], topic: str
+) -> None:
+    """`poll(0)` of a consumer came back empty when the wake-up for a commit or a rebalance had just come."""
+    fetcher = reader()
+    fill(topic, [b"a", b"b"])
+    fetcher.assign([(topic, 0, 0)])
+    first = fetcher.poll(20_000, 1)
+    fetcher.wakeup()
+    assert [record.offset for record in [*first, *fetcher.poll(0, 1)]] == [0, 1]
+
+
 def test_ctrl_c_ends_a_poll_that_waits(reader: Callable[..., Reader], topic: str) -> None:
     fetcher = reader()
     fetcher.assign([(topic, 0, 0)])

@@ -104,7 +104,7 @@ class Consumer(ConsumerFace):
         self._enter()
         try:
             deadline = time.monotonic() + timeout if timeout else timeout
-            if not self._handover.attention and not core.unread.records and self._decode is None:
+            if not (self._handover.attention or self._woken or core.unread.records or self._decode):
                 wait = FOREVER_MS if timeout is None else milliseconds(timeout)
                 records: list[Any] = self._fetcher.poll(wait, most)
                 if records:

@@ -274,7 +274,7 @@ impl Fetcher {
         state.stats.named(&levels)
     }
 
-    /// Makes a poll that waits, or else the next one, return without records.
+    /// Makes a poll that waits, or else the next one that would, return without records.
     pub fn wakeup(&self) {
         self.shared.lock().woken = true;
         self.shared.available.notify_one();
@@ -299,15 +299,15 @@ impl Fetcher {
             if state.closed {
                 return Err(ClientError::Closed);
             }
-            if std::mem::take(&mut state.woken) {
-                return Ok(Next::Woken);
-            }
             if let Some(chunk) = state.take_chunk() {
                 return Ok(Next::Chunk(chunk));
             }
             if let Some(error) = state.failure.take() {
                 self.shared.announce(&mut state);
                 return Err(error);
+            }
+            if std::mem::take(&mut state.woken) {
+                return Ok(Next::Woken);
             }
             if self.shared.available.wait_until(&mut state, deadline).timed_out() {
                 let chunk = state.take_chunk();
