@@ -189,6 +189,18 @@ mod tests {
         });
     }
 
+    /// Compact lengths can say more than the two bytes of old; Kafka calls that malformed.
+    #[test]
+    fn a_string_is_as_long_as_kafka_has_it_at_most() {
+        for (length, taken) in [(32_767, true), (32_768, false)] {
+            let mut bytes = Vec::new();
+            let name = TopicName(StrBytes::from_string("a".repeat(length)));
+            let topic = MetadataRequestTopic::default().with_name(Some(name));
+            MetadataRequest::default().with_topics(Some(vec![topic])).encode(&mut bytes, 12).expect("encodes");
+            assert_eq!(MetadataRequest::SHAPE.check(12, &bytes).is_ok(), taken, "{length} bytes");
+        }
+    }
+
     #[test]
     fn unknown_tagged_fields_are_walked_over() {
         let mut bytes = Vec::new();

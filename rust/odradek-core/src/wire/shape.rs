@@ -15,6 +15,9 @@ pub const MAX_ELEMENTS: usize = 200_000;
 /// The same for one response: brokers are trusted further than clients, and Metadata of a large cluster is large.
 pub const MAX_ANSWER_ELEMENTS: usize = 4_000_000;
 
+/// Longest string, as in Kafka; compact lengths could say more.
+pub const MAX_TEXT_BYTES: usize = i16::MAX as usize;
+
 /// What is wrong with a message.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -142,7 +145,11 @@ impl Walk<'_> {
         match kind {
             Kind::Fixed(size) => self.skip(size),
             Kind::Text => {
+                let at = self.at;
                 let length = if self.flexible { self.compact_length()? } else { self.short_length()? };
+                if length > MAX_TEXT_BYTES {
+                    return Err(WireError::BadLength { at });
+                }
                 self.skip(length)
             }
             Kind::Blob => {
