@@ -7,7 +7,7 @@ import pytest
 
 import odradek
 from odradek import NewTopic, TopicPartition
-from odradek.errors import ErrorCode, TimeoutError  # noqa: A004
+from odradek.errors import TimeoutError  # noqa: A004
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_too_few_replicas_in_sync_refuse_a_record_that_wants_all_and_keep_nothin
     short = {"delivery_timeout_ms": 300, "request_timeout_ms": 100, "linger_ms": 0, "retry_backoff_ms": 10}
     with odradek.Producer(broker.bootstrap_servers, **short) as producer:
         refused = producer.send("two", b"refused")
-        with pytest.raises(TimeoutError, match=f"error code {ErrorCode.NOT_ENOUGH_REPLICAS:d}"):
+        with pytest.raises(TimeoutError, match="NOT_ENOUGH_REPLICAS"):
             refused.result(30)
     with odradek.Producer(broker.bootstrap_servers, acks=1) as producer:
         assert producer.send("two", b"taken").result(30).offset == 0

@@ -40,7 +40,7 @@ pub enum ClientError {
         after_ms: u64,
     },
     /// A broker answered with an error code.
-    #[error("{what} (error code {code})")]
+    #[error("{what} ({})", error_code::Named(*code))]
     Broker {
         /// Kafka's error code.
         code: i16,

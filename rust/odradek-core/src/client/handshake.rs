@@ -17,7 +17,7 @@ use super::foreign;
 use super::frames::{FrameReader, Read};
 use super::settings::ClientSettings;
 use super::versions::Versions;
-use crate::wire::error_code::ErrorCode;
+use crate::wire::error_code::{ErrorCode, Named};
 use crate::wire::responses::decode;
 
 const API_VERSIONS_KEY: i16 = ApiKey::ApiVersions as i16;
@@ -138,10 +138,7 @@ async fn ask_versions(stream: &mut TcpStream, peer: &str, settings: &ClientSetti
             continue;
         }
         if answer.error_code != 0 {
-            return Err(Failure::Unreachable(format!(
-                "ApiVersions was answered with error code {}",
-                answer.error_code
-            )));
+            return Err(Failure::Unreachable(format!("ApiVersions was answered with {}", Named(answer.error_code))));
         }
         return Ok(Versions::of(peer.to_owned(), &answer));
     }

@@ -10,6 +10,8 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use uuid::Uuid;
 
+use crate::wire::error_code::Named;
+
 /// Most partitions believed of one topic; the index of a partition is a place in a list.
 const MAX_PARTITIONS: usize = 1_000_000;
 
@@ -99,7 +101,7 @@ impl MetadataView {
         match self.topics.get(topic) {
             None => "nothing is known of the topic".to_owned(),
             Some(topic) if topic.error != 0 => {
-                format!("the topic is gone or can't be used (error code {})", topic.error)
+                format!("the topic is gone or can't be used ({})", Named(topic.error))
             }
             Some(_) => "the partition has no leader".to_owned(),
         }

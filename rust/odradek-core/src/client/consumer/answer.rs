@@ -14,6 +14,7 @@ use super::response::PartitionAnswer;
 use super::session::Wanted;
 use super::settings::ResetPolicy;
 use crate::record::batch::BatchError;
+use crate::wire::error_code::Named;
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// Errors that new metadata or time mends: the server's unexpected one, unknown topic or partition, no leader, not the
@@ -154,7 +155,7 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     }
     if TRANSIENT.contains(&code) {
         partition.failed(now, client.retry_backoff, client.retry_backoff_max);
-        partition.troubled(now, format!("broker {node} answered error code {code} to a fetch"));
+        partition.troubled(now, format!("broker {node} answered {} to a fetch", Named(code)));
         partition.awaits_metadata = Some(shared.cluster.metadata().version);
         drop(guard);
         shared.cluster.request_refresh();

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::client::error::ClientError;
 use crate::log::types::TopicPartition;
 use crate::record::batch::BatchError;
+use crate::wire::error_code::Named;
 
 /// An error of one partition; the others go on.
 #[derive(Debug, Clone, Error)]
@@ -47,7 +48,7 @@ pub enum FetchError {
         partition: TopicPartition,
     },
     /// The broker refuses the partition.
-    #[error("{partition}: the broker answered error code {code} to a fetch at offset {offset}")]
+    #[error("{partition}: the broker answered {} to a fetch at offset {offset}", Named(*code))]
     Broker {
         /// Topic and partition.
         partition: TopicPartition,

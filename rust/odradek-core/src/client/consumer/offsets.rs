@@ -19,6 +19,7 @@ use super::settings::{FetchSettings, ResetPolicy};
 use crate::client::cluster::{Channel, Cluster, Node};
 use crate::client::error::ClientError;
 use crate::log::types::TopicPartition;
+use crate::wire::error_code::Named;
 
 const EARLIEST_TIMESTAMP: i64 = -2;
 const LATEST_TIMESTAMP: i64 = -1;
@@ -200,7 +201,7 @@ pub(super) fn apply(shared: &Shared, state: &mut State, name: &TopicPartition, g
         Reply::Code(code) if TRANSIENT.contains(&code) => {
             let now = Instant::now();
             partition.failed(now, client.retry_backoff, client.retry_backoff_max);
-            partition.troubled(now, format!("its leader answered error code {code} when asked for offsets"));
+            partition.troubled(now, format!("its leader answered {} when asked for offsets", Named(code)));
             partition.awaits_metadata = Some(shared.cluster.metadata().version);
             return true;
         }

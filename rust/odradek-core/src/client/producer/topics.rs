@@ -174,7 +174,7 @@ fn late(name: &str, partitions: usize, found: Option<(i16, usize)>, after: std::
             "there is no such topic, and the brokers don't make it by themselves; create it first".to_owned()
         }
         Some((5, _)) => "its partitions have no leader".to_owned(),
-        Some((code, _)) => format!("the brokers say error code {code}"),
+        Some((code, _)) => format!("the brokers say {}", error_code::Named(code)),
         None => "no broker has said anything of it".to_owned(),
     };
     let what = format!("finding topic {name:?} ({seen}; max_block_ms)");
