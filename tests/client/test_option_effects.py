@@ -57,3 +57,21 @@ def test_too_few_replicas_in_sync_refuse_a_record_that_wants_all_and_keep_nothin
             refused.result(30)
     with odradek.Producer(broker.bootstrap_servers, acks=1) as producer:
         assert producer.send("two", b"taken").result(30).offset == 0
+
+
+def test_a_fetch_waits_for_fetch_min_bytes(broker):
+    with odradek.Producer(broker.bootstrap_servers, linger_ms=0) as producer:
+        producer.send("few", b"first").result(30)
+        patient = {"fetch_min_bytes": 10_000, "fetch_max_wait_ms": 300_000, "request_timeout_ms": 600_000}
+        with (
+            odradek.Consumer(broker.bootstrap_servers, auto_offset_reset="earliest", **patient) as waiting,
+            odradek.Consumer(broker.bootstrap_servers, auto_offset_reset="earliest") as prompt,
+        ):
+            for reader in (waiting, prompt):
+                reader.assign([TopicPartition("few", 0)])
+            assert waiting.position(TopicPartition("few", 0)) == 0
+            assert waiting.poll(0.5) == []
+            assert [record.value for record in prompt.poll(30)] == [b"first"]
+            assert waiting.poll(0) == [], "it has what the other one had at once"
+            producer.send("few", b"x" * 10_000).result(30)
+            assert [len(record.value) for record in waiting.poll(30)] == [5, 10_000]
