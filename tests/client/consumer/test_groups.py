@@ -312,24 +312,10 @@ def test_a_member_that_polls_too_late_is_told_and_joins_again(consumer, wide, gr
     until(shared(wide, slow, other), slow, other)
 
 
-def test_one_consumer_belongs_to_one_thread_at_a_time(consumer, topic, group):
-    from odradek.errors import UsageError
-
-    member = consumer(group)
-    member.subscribe(topic)
-    until(member.assignment, member)
-    waiting = threading.Thread(target=member.poll)
-    waiting.start()
-    with pytest.raises(UsageError, match="another thread"):
-        until(lambda: False, member)
-    member.wakeup()
-    waiting.join(10)
-    assert not waiting.is_alive()
-
-
 @pytest.mark.parametrize(
     "call",
     [
+        lambda member, _one: member.poll(0),
         lambda member, one: member.commit({one: 1}),
         lambda member, one: member.commit_async({one: 1}),
         lambda member, one: member.committed([one]),
