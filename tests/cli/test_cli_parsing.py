@@ -80,6 +80,8 @@ RECORD = Record(
     value=None,
     headers=(("h", b"1"), ("h", None)),
     leader_epoch=0,
+    key_size=1,
+    value_size=-1,
 )
 
 
