@@ -5,6 +5,7 @@ so that a wrong address is a clear line and not a long wait, and it turns the cl
 """
 
 import functools
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -60,9 +61,9 @@ class Cluster:
     """
 
     def __init__(self, servers: str, properties: dict[str, str], timeout: float) -> None:
-        from odradek.cli.warnings import show_warnings
-
-        show_warnings()
+        # Who runs a command is shown what the clients warn of; the library itself prints nothing.
+        if logging.lastResort is not None:
+            logging.getLogger("odradek.client").addHandler(logging.lastResort)
         self.properties = properties
         self.timeout = timeout
         self._reached = False
