@@ -10,6 +10,7 @@ import pytest
 from support.wire import Wire
 
 import odradek
+from odradek.broker.control import ControlPlane
 from odradek.broker.control_thread import ControlThread
 from odradek.broker.coordinator.group.service import GroupCoordinator
 from odradek.broker.server import Server
@@ -216,3 +217,13 @@ def test_a_child_that_is_forked_while_the_control_plane_loads_can_use_what_was_b
     """It had a module that was half there, locked by a thread that it does not have."""
     ended = in_a_process(_FORK)
     assert ended.stdout == "7\n"
+
+
+async def test_a_failure_of_the_engine_s_stop_is_told_and_everything_is_closed_all_the_same(server):
+    control = ControlPlane(server)
+    await control.start()
+    with pytest.raises(ValueError, match="over an hour"):
+        await control.stop(grace_ms=3_600_001)
+    again = Server(server.settings)  # the directory is free again
+    again.start()
+    again.close()

@@ -108,13 +108,16 @@ class ControlPlane:
             _log.info("stopping")
         if groups is not None:
             await groups.stop()
-        if dispatcher is not None:
-            engine = self._server.engine
-            await self._on_a_thread(lambda: engine.stop(grace_ms))
-            await dispatcher.stop()
-        if store is not None:
-            await store.close()
-        self._server.close()
+        try:
+            if dispatcher is not None:
+                engine = self._server.engine
+                await self._on_a_thread(lambda: engine.stop(grace_ms))
+        finally:
+            if dispatcher is not None:
+                await dispatcher.stop()
+            if store is not None:
+                await store.close()
+            self._server.close()
         if dispatcher is not None:
             _log.info("stopped")
         if self.failed.done() and not self.failed.cancelled():
@@ -130,10 +133,14 @@ class ControlPlane:
         def run() -> None:
             try:
                 work()
-            finally:
+            except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
+                self._loop.call_soon_threadsafe(done.set_exception, error)
+            else:
                 self._loop.call_soon_threadsafe(done.set_result, None)
 
         thread = threading.Thread(target=run, name="odradek-stop")
         thread.start()
-        await done
-        thread.join()
+        try:
+            await done
+        finally:
+            thread.join()
