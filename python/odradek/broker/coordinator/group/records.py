@@ -163,9 +163,9 @@ def decode(key: bytes, value: bytes | None) -> Record | None:
         raise MalformedRecordError(f"value of {decoded}: {problem}") from problem
 
 
-@lru_cache(512)
+@lru_cache(8)  # a commit's records are encoded in one go; names come from clients, so no more of them is kept
 def _key_of_topic(group: str, topic: str) -> bytes:
-    """Return what the keys of all partitions begin with; a group commits the same topics again and again."""
+    """Return what the keys of all partitions begin with."""
     return _SHORT.pack(_OFFSET_KEY_VERSION) + _string(group) + _string(topic)
 
 
