@@ -44,11 +44,6 @@ class EmbeddedStore(MetadataStore):
         return cls(await asyncio.to_thread(SqliteTree, directory, read_only=read_only))
 
     @property
-    def crashed(self) -> bool:
-        """The session before this one ended without `close`."""
-        return self._tree.crashed
-
-    @property
     def session_state(self) -> SessionState:  # noqa: D102 - the contract is documented in MetadataStore
         return self._state
 
