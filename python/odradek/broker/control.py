@@ -65,7 +65,7 @@ class ControlPlane:
         recovered = server.recovered()
         store = self._store = EmbeddedStore(server.nodes)
         configs = recovered.configs
-        topics = Topics(store, engine, configs, recovered.topics, recovered.controller_epoch)
+        topics = Topics(store, engine, configs, recovered.topics, server.controller_epoch)
         groups = self._groups = GroupCoordinator(
             GroupSettings.from_broker(settings), engine, OffsetsTopic(topics, settings), LoopClock(self._loop)
         )

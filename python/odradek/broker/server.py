@@ -42,7 +42,8 @@ class Server:
         self._engine: Engine | None = None
         self._nodes: SqliteTree | None = None
         self._recovered: Recovered | None = None
-        self._controller_epoch = 0
+        self.controller_epoch = 0
+        """This broker's, as controller, once it is started."""
         self._data_dir = ""
         self.address: Address
         """Where the broker listens, once it is started."""
@@ -70,7 +71,7 @@ class Server:
         self.address = _bind(engine, listen, self._listener)
         self.advertised = advertised_address(settings, self.address)
         nodes = self._nodes = SqliteTree(self._data_dir)
-        self._controller_epoch = _register(nodes, self.node_id, self.advertised, engine.cluster_id)
+        self.controller_epoch = _register(nodes, self.node_id, self.advertised, engine.cluster_id)
         if engine.partitions_on_disk() or nodes.children(tree.TOPICS) or nodes.children(tree.DELETIONS):
             self.recovered()
         engine.publish_apis(SERVED)
@@ -91,7 +92,7 @@ class Server:
                 self.settings,
                 node_id=self.node_id,
                 data_dir=Path(self._data_dir),
-                controller_epoch=self._controller_epoch,
+                controller_epoch=self.controller_epoch,
             )
         return self._recovered
 

@@ -27,6 +27,7 @@ from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import encode, response_class, schema
 
 NODE = 7
+CONTROLLER_EPOCH = 1
 DISCONNECTED = object()
 
 
@@ -130,11 +131,11 @@ class World:
         nodes = SqliteTree(directory)
         nodes.multi([Create(path) for path in tree.BASE_PATHS if nodes.get(path) is None])
         texts = {name.replace("_", "."): str(value) for name, value in settings.items()}
-        configs, recovered, epoch = recover(
-            nodes, engine, BrokerSettings(texts), node_id=NODE, data_dir=directory, controller_epoch=1
+        configs, recovered = recover(
+            nodes, engine, BrokerSettings(texts), node_id=NODE, data_dir=directory, controller_epoch=CONTROLLER_EPOCH
         )
         store = EmbeddedStore(nodes)
-        topics = Topics(store, engine, configs, recovered, epoch)
+        topics = Topics(store, engine, configs, recovered, CONTROLLER_EPOCH)
         services = Services(
             node_id=NODE,
             host="broker.example",

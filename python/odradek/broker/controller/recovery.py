@@ -39,7 +39,6 @@ class Recovered(NamedTuple):
     configs: Configs
     topics: list[Topic]
     """Hosted and published."""
-    controller_epoch: int
 
 
 def recover(
@@ -82,7 +81,7 @@ def recover(
     for topic in topics.values():
         engine.host_partitions(topic.name, topic.topic_id.bytes, configs.topic_texts(topic.name), topic.hosted())
     engine.publish_topics([topic.published() for topic in topics.values()])
-    return Recovered(configs, list(topics.values()), controller_epoch)
+    return Recovered(configs, list(topics.values()))
 
 
 def _folders(engine: Engine) -> dict[str, dict[int, bytes | None]]:
