@@ -10,7 +10,8 @@ one broker opens the file for writing is the data directory's lock, which the en
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from odradek.errors import StorageError
@@ -65,32 +66,24 @@ class SqliteTree:
 
     def get(self, path: str) -> Node | None:
         """Return the node, or None if there is none."""
-        try:
+        with _failures_told():
             return _get(self._connection, path)
-        except sqlite3.Error as error:
-            raise _failure(error) from error
 
     def children(self, path: str) -> list[str]:
         """Return the names (not paths) of a node's children, sorted; empty if there is no such node."""
         query = "SELECT name FROM node WHERE parent = ? ORDER BY name"
-        try:
+        with _failures_told():
             return [row[0] for row in self._connection.execute(query, (path,))]
-        except sqlite3.Error as error:
-            raise _failure(error) from error
 
     def subtree(self, path: str) -> list[tuple[str, Node]]:
         """Return (path, node) of everything below `path`, parents before their children."""
-        try:
+        with _failures_told():
             return _subtree(self._connection, path)
-        except sqlite3.Error as error:
-            raise _failure(error) from error
 
     def multi(self, operations: Sequence[Operation]) -> None:
         """Do all of the operations, in order, or none; errors as `MetadataStore.multi`."""
-        try:
+        with _failures_told():
             _apply_all(self._connection, operations)
-        except sqlite3.Error as error:
-            raise _failure(error) from error
 
     def close(self) -> None:
         """Remove the ephemeral nodes and close the file. Idempotent."""
@@ -104,8 +97,12 @@ class SqliteTree:
             self._connection.close()
 
 
-def _failure(error: sqlite3.Error) -> StorageError:
-    return StorageError(f"metadata store: {error}")
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"metadata store: {error}") from error
 
 
 def _connect(path: str) -> tuple[sqlite3.Connection, bool]:
