@@ -9,24 +9,16 @@ QUICK = {"retry_backoff_ms": 1, "retry_backoff_max_ms": 10}
 REFUSALS = ("NOT_LEADER_OR_FOLLOWER", "FENCED_LEADER_EPOCH", "KAFKA_STORAGE_ERROR", "UNKNOWN_TOPIC_OR_PARTITION")
 
 
-@pytest.fixture
-def broker():
-    with odradek.Broker() as made:
-        with odradek.Admin(made.bootstrap_servers) as admin:
-            admin.create_topics("orders")
-        yield made
-
-
 @pytest.mark.parametrize("code", REFUSALS)
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_records_that_were_refused_are_sent_again_once_and_in_order(broker, code, idempotent):
-    with odradek.Producer(broker.bootstrap_servers, **QUICK, enable_idempotence=idempotent) as producer:
+def test_records_that_were_refused_are_sent_again_once_and_in_order(orders_broker, code, idempotent):
+    with odradek.Producer(orders_broker.bootstrap_servers, **QUICK, enable_idempotence=idempotent) as producer:
         producer.send("orders", b"before").result(30)
-        refusal = broker.faults.fail("Produce", code, times=3)
+        refusal = orders_broker.faults.fail("Produce", code, times=3)
         futures = [producer.send("orders", b"%d" % number) for number in range(20)]
         assert [future.result(30).offset for future in futures] == list(range(1, 21))
         assert refusal.hits == 3
-    with odradek.Consumer(broker.bootstrap_servers, auto_offset_reset="earliest") as consumer:
+    with odradek.Consumer(orders_broker.bootstrap_servers, auto_offset_reset="earliest") as consumer:
         consumer.assign([TopicPartition("orders", 0)])
         values = []
         while len(values) < 21:
@@ -36,11 +28,11 @@ def test_records_that_were_refused_are_sent_again_once_and_in_order(broker, code
 
 @pytest.mark.parametrize("api", ["Fetch", "ListOffsets"])
 @pytest.mark.parametrize("code", REFUSALS)
-def test_a_consumer_that_is_refused_asks_again_and_misses_nothing(broker, api, code):
-    with odradek.Producer(broker.bootstrap_servers) as producer:
+def test_a_consumer_that_is_refused_asks_again_and_misses_nothing(orders_broker, api, code):
+    with odradek.Producer(orders_broker.bootstrap_servers) as producer:
         producer.send_many("orders", [b"%d" % number for number in range(20)]).result(30)
-    refusal = broker.faults.fail(api, code, times=3)
-    with odradek.Consumer(broker.bootstrap_servers, **QUICK, auto_offset_reset="earliest") as consumer:
+    refusal = orders_broker.faults.fail(api, code, times=3)
+    with odradek.Consumer(orders_broker.bootstrap_servers, **QUICK, auto_offset_reset="earliest") as consumer:
         consumer.assign([TopicPartition("orders", 0)])
         offsets = []
         while len(offsets) < 20:
@@ -50,8 +42,8 @@ def test_a_consumer_that_is_refused_asks_again_and_misses_nothing(broker, api, c
 
 
 @pytest.mark.parametrize("code", REFUSALS[:2])
-def test_an_admin_that_is_refused_asks_again(broker, code):
-    refusal = broker.faults.fail("ListOffsets", code, times=3)
-    with odradek.Admin(broker.bootstrap_servers, **QUICK) as admin:
+def test_an_admin_that_is_refused_asks_again(orders_broker, code):
+    refusal = orders_broker.faults.fail("ListOffsets", code, times=3)
+    with odradek.Admin(orders_broker.bootstrap_servers, **QUICK) as admin:
         assert admin.list_offsets({TopicPartition("orders", 0): "latest"})[TopicPartition("orders", 0)].offset == 0
     assert refusal.hits == 3

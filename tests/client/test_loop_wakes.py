@@ -2,20 +2,9 @@
 
 import asyncio
 
-import pytest
-
-import odradek
 from odradek import TopicPartition, aio
 
 RECORDS = 20_000
-
-
-@pytest.fixture
-def broker():
-    with odradek.Broker() as made:
-        with odradek.Admin(made.bootstrap_servers) as admin:
-            admin.create_topics("orders")
-        yield made
 
 
 def count_wakes(loop):
@@ -40,15 +29,15 @@ def count_wakes(loop):
     return wakes
 
 
-def test_the_loop_is_woken_far_less_often_than_there_are_records(broker):
+def test_the_loop_is_woken_far_less_often_than_there_are_records(orders_broker):
     async def main():
         wakes = count_wakes(asyncio.get_running_loop())
-        async with aio.Producer(broker.bootstrap_servers) as producer:
+        async with aio.Producer(orders_broker.bootstrap_servers) as producer:
             futures = [await producer.send("orders", b"v" * 100) for _ in range(RECORDS)]
             await asyncio.gather(*futures)
         sending = len(wakes)
         wakes.clear()
-        async with aio.Consumer(broker.bootstrap_servers) as consumer:
+        async with aio.Consumer(orders_broker.bootstrap_servers) as consumer:
             await consumer.assign([TopicPartition("orders", 0)])
             consumer.seek_to_beginning()
             count = 0
