@@ -28,6 +28,30 @@ fn filled(partitions: i32, records: i64) -> Broker {
     broker
 }
 
+/// A topic of one partition with 12 batches of one record of 30 kB, "NN:vvv...".
+fn twelve_large_batches() -> Broker {
+    let broker = Broker::start(&[]);
+    broker.create("orders", 1, &[]);
+    let mut client = broker.connect();
+    for number in 0..12 {
+        let value = format!("{number:02}:{}", "v".repeat(30_000));
+        assert_eq!(client.produce("orders", 0, batch(&[value.as_bytes()])).error_code, 0);
+    }
+    broker
+}
+
+/// Changes the log of the first partition behind the broker's back.
+fn damage_log(broker: &Broker, change: impl FnOnce(&mut [u8])) {
+    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    change(&mut bytes);
+    std::fs::write(&log, &bytes).expect("writes");
+}
+
+fn offsets(records: &[(i32, i64, String)]) -> Vec<i64> {
+    records.iter().map(|(_, offset, _)| *offset).collect()
+}
+
 #[test]
 fn every_record_of_every_partition_comes_once_and_in_order() {
     let broker = filled(3, 100);
@@ -129,8 +153,7 @@ fn reader_that_waits() -> (Broker, Reader) {
 #[test]
 fn a_partition_that_was_held_back_does_not_wait_for_others_that_are_at_their_end() {
     let (broker, reader) = reader_that_waits();
-    let offsets: Vec<_> = reader.read(59).iter().map(|(_, offset, _)| *offset).collect();
-    assert_eq!(offsets, (1..60).collect::<Vec<_>>());
+    assert_eq!(offsets(&reader.read(59)), (1..60).collect::<Vec<_>>());
     let mut client = broker.connect();
     for offset in 60..65 {
         client.produce("orders", 0, batch(&[b"late"]));
@@ -150,7 +173,7 @@ fn a_seek_does_not_wait_for_a_fetch_that_the_broker_holds() {
         std::thread::yield_now();
     }
     reader.fetcher.set_position(&name(0), 7, -1).expect("open");
-    assert_eq!(reader.read(3).iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>(), [7, 8, 9]);
+    assert_eq!(offsets(&reader.read(3)), [7, 8, 9]);
 }
 
 #[test]
@@ -314,8 +337,7 @@ fn paused_partitions_that_fill_the_buffer_do_not_starve_the_others() {
     reader.assign(&[(0, 0), (1, 0)]);
     assert!(reader.read(10).iter().all(|(partition, ..)| *partition == 1));
     reader.fetcher.set_paused(&[name(0)], false).expect("open");
-    let offsets: Vec<_> = reader.read(9).iter().map(|(_, offset, _)| *offset).collect();
-    assert_eq!(offsets, (1..10).collect::<Vec<_>>(), "what was dropped came again");
+    assert_eq!(offsets(&reader.read(9)), (1..10).collect::<Vec<_>>(), "what was dropped came again");
 }
 
 #[test]
@@ -324,11 +346,10 @@ fn a_corrupt_batch_is_told_once_behind_what_came_before_it_and_can_be_stepped_ov
     let mut client = broker.connect();
     client.produce("orders", 0, batch(&[b"bad", b"bad too"]));
     client.produce("orders", 0, batch(&[b"good"]));
-    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
-    let mut bytes = std::fs::read(&log).expect("the log");
-    let at = bytes.windows(3).position(|window| window == b"bad").expect("written");
-    bytes[at] = b'X';
-    std::fs::write(&log, &bytes).expect("writes");
+    damage_log(&broker, |bytes| {
+        let at = bytes.windows(3).position(|window| window == b"bad").expect("written");
+        bytes[at] = b'X';
+    });
     let reader = Reader::new(&broker, &[]);
     reader.assign(&[(0, 0), (1, 0)]);
     let mut records = Vec::new();
@@ -348,52 +369,36 @@ fn a_corrupt_batch_is_told_once_behind_what_came_before_it_and_can_be_stepped_ov
 
 #[test]
 fn what_was_fetched_ahead_of_a_corrupt_batch_is_dropped_and_nothing_is_skipped() {
-    let broker = Broker::start(&[]);
-    broker.create("orders", 1, &[]);
-    let mut client = broker.connect();
-    for number in 0..12 {
-        let value = format!("{number:02}:{}", "v".repeat(30_000));
-        assert_eq!(client.produce("orders", 0, batch(&[value.as_bytes()])).error_code, 0);
-    }
-    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
-    let mut bytes = std::fs::read(&log).expect("the log");
-    let at = bytes.windows(5).position(|window| window == b"05:vv").expect("written");
-    bytes[at] = b'X';
-    std::fs::write(&log, &bytes).expect("writes");
+    let broker = twelve_large_batches();
+    damage_log(&broker, |bytes| {
+        let at = bytes.windows(5).position(|window| window == b"05:vv").expect("written");
+        bytes[at] = b'X';
+    });
     // Two batches an answer: the headers of the one with the bad batch lead to a fetch behind it before it is decoded.
     let reader = Reader::new(&broker, &[("max.partition.fetch.bytes", "70000"), ("retry.backoff.max.ms", "10")]);
     reader.assign(&[(0, 0)]);
-    let offsets = |records: Vec<(i32, i64, String)>| records.into_iter().map(|(_, at, _)| at).collect::<Vec<_>>();
-    assert_eq!(offsets(reader.read(5)), [0, 1, 2, 3, 4]);
+    assert_eq!(offsets(&reader.read(5)), [0, 1, 2, 3, 4]);
     for _ in 0..2 {
         let error = reader.error();
         assert!(matches!(error, FetchError::Corrupt { offset: 5, next_offset: 6, .. }), "{error}");
         assert_eq!(reader.fetcher.position(&name(0)).expect("open").map(|(offset, _)| offset), Some(5));
     }
     reader.fetcher.set_position(&name(0), 6, -1).expect("open");
-    assert_eq!(offsets(reader.read(6)), [6, 7, 8, 9, 10, 11]);
+    assert_eq!(offsets(&reader.read(6)), [6, 7, 8, 9, 10, 11]);
 }
 
 #[test]
 fn a_batch_that_turns_out_unreadable_while_it_is_polled_is_told_again_and_nothing_behind_it_comes() {
-    let broker = Broker::start(&[]);
-    broker.create("orders", 1, &[]);
-    let mut client = broker.connect();
-    for number in 0..12 {
-        let value = format!("{number:02}:{}", "v".repeat(30_000));
-        assert_eq!(client.produce("orders", 0, batch(&[value.as_bytes()])).error_code, 0);
-    }
-    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
-    let mut bytes = std::fs::read(&log).expect("the log");
-    let size = bytes.len() / 12;
-    // The length of the batch's first record: no header shows that it lies.
-    bytes[6 * size + HEADER_BYTES] = 0x01;
-    std::fs::write(&log, &bytes).expect("writes");
+    let broker = twelve_large_batches();
+    damage_log(&broker, |bytes| {
+        let size = bytes.len() / 12;
+        // The length of the batch's first record: no header shows that it lies.
+        bytes[6 * size + HEADER_BYTES] = 0x01;
+    });
     let settings = [("max.partition.fetch.bytes", "70000"), ("retry.backoff.max.ms", "10"), ("check.crcs", "false")];
     let reader = Reader::new(&broker, &settings);
     reader.assign(&[(0, 0)]);
-    let offsets = |records: Vec<(i32, i64, String)>| records.into_iter().map(|(_, at, _)| at).collect::<Vec<_>>();
-    assert_eq!(offsets(reader.read(6)), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(offsets(&reader.read(6)), [0, 1, 2, 3, 4, 5]);
     while reader.metric("buffered_chunks") < 2.0 {
         std::thread::yield_now();
     }
@@ -403,7 +408,7 @@ fn a_batch_that_turns_out_unreadable_while_it_is_polled_is_told_again_and_nothin
         assert_eq!(reader.fetcher.position(&name(0)).expect("open").map(|(offset, _)| offset), Some(6));
     }
     reader.fetcher.set_position(&name(0), 7, -1).expect("open");
-    assert_eq!(offsets(reader.read(5)), [7, 8, 9, 10, 11]);
+    assert_eq!(offsets(&reader.read(5)), [7, 8, 9, 10, 11]);
 }
 
 #[test]
@@ -416,11 +421,10 @@ fn an_unreadable_batch_of_a_partition_that_was_paused_for_others_is_told_when_it
         client.produce("orders", 0, batch(&[&value]));
         client.produce("orders", 1, batch(&[b"small"]));
     }
-    let log = broker.dir.path().join("orders-0/00000000000000000000.log");
-    let mut bytes = std::fs::read(&log).expect("the log");
-    let size = bytes.len() / 10;
-    bytes[6 * size - 1] ^= 1;
-    std::fs::write(&log, &bytes).expect("writes");
+    damage_log(&broker, |bytes| {
+        let size = bytes.len() / 10;
+        bytes[6 * size - 1] ^= 1;
+    });
     // A batch an answer; the last is the bad one, and there is no room for anything else.
     let reader = Reader::new(&broker, &[("buffer.max.bytes", "90000")]);
     reader.assign(&[(0, 0)]);
@@ -434,7 +438,7 @@ fn an_unreadable_batch_of_a_partition_that_was_paused_for_others_is_told_when_it
     reader.assign(&[(0, 0), (1, 0)]);
     assert!(reader.read(10).iter().all(|(partition, ..)| *partition == 1));
     reader.fetcher.set_paused(&[name(0)], false).expect("open");
-    assert_eq!(reader.read(4).iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(offsets(&reader.read(4)), [1, 2, 3, 4]);
     let error = reader.poll(1, PATIENCE).expect_err("the batch can't be read");
     assert!(matches!(error, FetchError::Corrupt { offset: 5, .. }), "{error}");
 }

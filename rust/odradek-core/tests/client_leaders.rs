@@ -57,6 +57,12 @@ impl Pair {
         self.first.engine.delete_partitions("orders", &[0]).expect("deletes");
     }
 
+    /// A reader that knows the first broker, and asks again soon.
+    fn reader(&self, reset: &str) -> Reader {
+        let quick = [("retry.backoff.ms", "1"), ("retry.backoff.max.ms", "10")];
+        Reader::new(&self.first, &[quick[0], quick[1], ("auto.offset.reset", reset)])
+    }
+
     /// Has the second broker append under this leader epoch.
     fn lead(&self, epoch: i32) {
         let wanted = [(0, epoch, 1)];
@@ -81,7 +87,7 @@ fn a_new_leader_is_read_on_from_the_position() {
     let pair = Pair::start();
     write(&pair.first, "old", 0..10);
     write(&pair.second, "old", 0..10);
-    let reader = Reader::new(&pair.first, &[("retry.backoff.ms", "1"), ("retry.backoff.max.ms", "10")]);
+    let reader = pair.reader("latest");
     reader.assign(&[(0, 0)]);
     assert_eq!(reader.read(10), told("old", 0..10));
     pair.move_leader();
@@ -95,10 +101,7 @@ fn where_a_new_leader_has_less_it_is_read_on_from_where_the_old_epoch_ends() {
     let pair = Pair::start();
     write(&pair.first, "old", 0..10);
     write(&pair.second, "old", 0..6);
-    let reader = Reader::new(
-        &pair.first,
-        &[("retry.backoff.ms", "1"), ("retry.backoff.max.ms", "10"), ("auto.offset.reset", "earliest")],
-    );
+    let reader = pair.reader("earliest");
     reader.assign(&[(0, 0)]);
     assert_eq!(reader.read(10), told("old", 0..10));
     pair.move_leader();
@@ -112,10 +115,7 @@ fn without_a_policy_what_a_new_leader_lacks_is_an_error_until_a_seek() {
     let pair = Pair::start();
     write(&pair.first, "old", 0..10);
     write(&pair.second, "old", 0..6);
-    let reader = Reader::new(
-        &pair.first,
-        &[("retry.backoff.ms", "1"), ("retry.backoff.max.ms", "10"), ("auto.offset.reset", "none")],
-    );
+    let reader = pair.reader("none");
     reader.assign(&[(0, 0)]);
     assert_eq!(reader.read(10), told("old", 0..10));
     pair.move_leader();
