@@ -20,7 +20,7 @@ impl Clock for SystemClock {
     #[inline]
     fn now_ms(&self) -> i64 {
         let now = clock_gettime(ClockId::Realtime);
-        now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
+        now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000).max(0)
     }
 }
 
