@@ -78,7 +78,7 @@ impl BatchState {
         })
     }
 
-    /// The states of the parts of `whole`, which ends when they all have.
+    /// The states of the parts of `whole`, which ends when they all have. If it has failed meanwhile, so have they.
     pub(super) fn parts(whole: &Arc<Self>, counts: &[u32]) -> Vec<Arc<Self>> {
         let left = Arc::new(AtomicU32::new(counts.len() as u32));
         let part = |&count: &u32| {
@@ -100,7 +100,14 @@ impl BatchState {
             (at, Arc::clone(part))
         });
         // Told only once the parts are done: `finished` says when.
-        let _ = whole.outcome.set(Outcome::Split(listed.collect()));
+        if whole.outcome.set(Outcome::Split(listed.collect())).is_err()
+            && let Some(Outcome::Failed(error)) = whole.outcome.get()
+        {
+            // Whoever failed it has counted and announced all of its records.
+            for part in &parts {
+                let _ = part.outcome.set(Outcome::Failed(error.clone()));
+            }
+        }
         parts
     }
 
@@ -332,6 +339,18 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(offset), [100, 101, 102, 200]);
         assert!(matches!(state.record(4), Some(Err(ClientError::Closed))));
         assert!(!state.watch(|_| panic!("it is done")));
+    }
+
+    #[test]
+    fn parts_of_a_batch_that_has_failed_have_failed_and_end_nothing_once_more() {
+        let batches = accumulator(1_000, 10_000, Duration::ZERO);
+        let queue = queue(&batches, "t", 0);
+        let whole = put(&batches, &queue, b"x").expect("room").state;
+        assert!(whole.decide(Outcome::Failed(ClientError::Closed)));
+        for part in BatchState::parts(&whole, &[3, 2]) {
+            assert!(!part.decide(written(7)), "who failed the whole has told all");
+            assert!(matches!(part.record(0), Some(Err(ClientError::Closed))));
+        }
     }
 
     #[test]
