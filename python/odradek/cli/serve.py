@@ -60,8 +60,8 @@ def serve(
 ) -> None:
     """Run a broker.
 
-    Prints one line on stdout when it answers requests of every kind; logs go to stderr. SIGTERM or Ctrl-C stops it: requests under
-    way are finished, what is needed for a quick next start is written.
+    Prints one line on stdout when it answers requests of every kind; logs go to stderr. SIGTERM or Ctrl-C stops it:
+    requests under way are finished, what is needed for a quick next start is written.
     """
     from odradek.config.address import parse_address
     from odradek.config.broker import BrokerSettings

@@ -32,7 +32,7 @@ __all__ = ["OFFSETS_TOPIC", "GroupCoordinator", "ListedGroup", "OffsetsTopic", "
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 _TOMBSTONES_AT_ONCE: Final = 1_000
 _MAX_ID_CHARS: Final = 2**15 - 1
-"""A string of Kafka's protocol has no more bytes; kio reads longer ones."""
+"""A string of Kafka's protocol has no more bytes; the wire's longer ones are refused by `protocol/claims.py` already."""
 _MAX_KEPT_CHARS: Final = 249
 """As many as a topic's name may have."""
 

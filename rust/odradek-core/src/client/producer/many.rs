@@ -100,7 +100,8 @@ impl Producer {
         (taken, end)
     }
 
-    /// Puts a record where it belongs, under the lock that is held if that is the one, and has `placed` make something of where that is.
+    /// Puts a record where it belongs, under the lock that is held if that is the one; `placed` makes something of where
+    /// that is.
     ///
     /// `target`: its partition; `None` = the sticky one. `spare`: as [`Appender::push`].
     #[inline]
