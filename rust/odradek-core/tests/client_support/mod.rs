@@ -116,12 +116,18 @@ pub type Asked = (i16, i16, i32);
 impl Conversation {
     /// The next request, or `None` when the client has closed.
     pub fn request(&mut self) -> Option<Asked> {
+        self.request_with_body().map(|(asked, _)| asked)
+    }
+
+    /// The next request with its body, or `None` when the client has closed.
+    pub fn request_with_body(&mut self) -> Option<(Asked, Bytes)> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).ok()?;
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("a length")];
         self.stream.read_exact(&mut frame).ok()?;
-        let header = take_header(&mut Bytes::from(frame)).expect("a header");
-        Some((header.api_key, header.api_version, header.correlation_id))
+        let mut body = Bytes::from(frame);
+        let header = take_header(&mut body).expect("a header");
+        Some(((header.api_key, header.api_version, header.correlation_id), body))
     }
 
     pub fn send(&mut self, bytes: &[u8]) {

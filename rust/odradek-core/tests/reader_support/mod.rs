@@ -32,7 +32,7 @@ impl Sink for Kept {
 }
 
 pub struct Reader {
-    cluster: Arc<Cluster>,
+    pub cluster: Arc<Cluster>,
     pub fetcher: Fetcher,
 }
 

@@ -9,7 +9,7 @@ use super::chunk::{Chunk, Failure};
 use super::decode::{BadBatch, DecodeRules, decode};
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
-use super::positions::Stage;
+use super::positions::{Partition, Stage};
 use super::response::PartitionAnswer;
 use super::session::Wanted;
 use super::settings::ResetPolicy;
@@ -66,9 +66,16 @@ pub(super) fn begin<'a>(
         partition.last_stable_offset = answer.last_stable_offset;
         partition.log_start_offset = answer.log_start_offset;
     }
-    if answer.preferred_read_replica >= 0 && answer.preferred_read_replica != node {
-        let until = Instant::now() + shared.cluster.settings().metadata_max_age;
-        partition.replica = Some((answer.preferred_read_replica, until));
+    let preferred = answer.preferred_read_replica;
+    if preferred >= 0 && preferred != node {
+        partition.nearby.named(preferred, Instant::now() + shared.cluster.settings().metadata_max_age);
+        if !shared.cluster.metadata().brokers.contains_key(&preferred) {
+            replica_failed(shared, partition, preferred);
+        }
+        if answer.records.is_empty() {
+            // It says where the records are, not that there are none.
+            return None;
+        }
     }
     if let Some(ahead) = &ahead {
         partition.decoding = answer.records.len();
@@ -76,6 +83,7 @@ pub(super) fn begin<'a>(
             (ahead.next_offset, if ahead.leader_epoch >= 0 { ahead.leader_epoch } else { partition.fetch_epoch });
     }
     partition.fetched(Instant::now(), nothing, shared.settings.committed_only);
+    partition.nearby.served(node);
     if answer.records.is_empty() {
         partition.succeeded();
         return None;
@@ -147,10 +155,8 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     let state = &mut *guard;
     let Some(partition) = state.positions.current(&wanted.partition, wanted.generation) else { return };
     let now = Instant::now();
-    if let Some((replica, _)) = partition.replica.take()
-        && replica == node
-    {
-        // A replica's word on offsets and leadership is not the last one: ask the leader.
+    if replica_failed(shared, partition, node) {
+        // A replica's word on offsets and leadership is not the last one: the leader is asked next.
         return;
     }
     if TRANSIENT.contains(&code) {
@@ -168,6 +174,18 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     let error = FetchError::Broker { partition: wanted.partition.clone(), offset: wanted.offset, code };
     state.fail(&wanted.partition, error);
     shared.announce(state);
+}
+
+/// Notes that broker `node` could not serve a partition: true if it is the replica that was read in place of the leader,
+/// which is read for a while then.
+pub(super) fn replica_failed(shared: &Shared, partition: &mut Partition, node: i32) -> bool {
+    let client = shared.cluster.settings();
+    let failed = partition.nearby.failed(node, Instant::now(), client.retry_backoff_max, client.metadata_max_age);
+    if failed {
+        // It may have gone, or lost the partition.
+        shared.cluster.request_refresh();
+    }
+    failed
 }
 
 fn out_of_range(shared: &Shared, state: &mut State, wanted: &Wanted) {

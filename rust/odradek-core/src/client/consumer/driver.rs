@@ -19,6 +19,7 @@ use super::budget::Lease;
 use super::chunk::Chunk;
 use super::error::FetchError;
 use super::fetcher::{Shared, State};
+use super::nearby::Nearby;
 use super::offsets::{self, Question, Reply};
 use super::positions::{Partition, Stage};
 use super::request::{self, Fetched};
@@ -178,7 +179,7 @@ impl Driver {
                 // Its records come first, then whatever a new leader brings.
                 continue;
             }
-            let led = match led {
+            let mut led = match led {
                 Ok(led) => led,
                 Err(Some(code)) => {
                     let offset = partition.fetch_offset;
@@ -197,6 +198,8 @@ impl Driver {
                 }
             };
             if partition.stage == Stage::Fetch && partition.validated_epoch < led.epoch {
+                // What an earlier leader said of the replicas says nothing of today's.
+                (partition.nearby, led.node) = (Nearby::default(), led.leader);
                 if partition.fetch_epoch >= 0 && partition.fetch_epoch < led.epoch {
                     partition.stage = Stage::Validate;
                 } else {
@@ -224,6 +227,7 @@ impl Driver {
                     offset: partition.fetch_offset,
                     leader_epoch: led.epoch,
                     max_bytes: self.shared.settings.partition_max_bytes,
+                    from_leader: partition.nearby.shunned(now),
                 };
                 plan.fetches.entry((led.node, lane)).or_default().push((partition.turn, wanted));
             } else {
@@ -363,7 +367,7 @@ impl Driver {
                 source.session = session;
                 source.failed(now, shared.cluster.settings());
                 drop(lease);
-                self.fetch_failed(&wanted, error);
+                self.fetch_failed(node, &wanted, error);
                 return;
             }
         };
@@ -421,7 +425,7 @@ impl Driver {
         }
     }
 
-    fn fetch_failed(&mut self, wanted: &[Wanted], error: ClientError) {
+    fn fetch_failed(&mut self, node: i32, wanted: &[Wanted], error: ClientError) {
         let mut state = self.shared.lock();
         state.stats.fetch_errors += 1;
         let (now, why) = (Instant::now(), error.to_string());
@@ -429,8 +433,7 @@ impl Driver {
             if let Some(partition) = state.positions.current(&one.partition, one.generation) {
                 partition.asked = false;
                 partition.troubled(now, why.clone());
-                // The replica nearby may be gone; its leader knows.
-                partition.replica = None;
+                answer::replica_failed(&self.shared, partition, node);
             }
         }
         if error.refreshes_metadata() {
@@ -478,8 +481,8 @@ fn leader(view: &MetadataView, name: &TopicPartition, partition: &Partition, now
         return Err(Some(topic.error));
     }
     let (leader, epoch) = view.leader(&name.topic, name.partition).ok_or(None)?;
-    let near = partition.replica.filter(|(node, until)| *until > now && view.brokers.contains_key(node));
-    Ok(Led { leader, node: near.map_or(leader, |(node, _)| node), epoch, topic_id: topic.id })
+    let near = partition.nearby.node(now).filter(|node| view.brokers.contains_key(node));
+    Ok(Led { leader, node: near.unwrap_or(leader), epoch, topic_id: topic.id })
 }
 
 /// Drops what is buffered of paused partitions: it keeps others from being fetched. It is fetched again when they resume.

@@ -8,6 +8,7 @@
 //! | `sources` | brokers as sources: what is under way to each, when it may be asked again |
 //! | [`session`], `request`, [`response`] | fetch sessions; one Fetch and its answer |
 //! | `answer`, [`ahead`], [`decode`] | an answer's errors to what they mean, its headers to the next offset, its bytes to batches |
+//! | [`nearby`] | the replica that is read in place of the leader |
 //! | `offsets` | resets, truncation |
 //! | [`chunk`] | decoded batches on their way through a poll; the walk over records |
 //! | [`columns`] | records as columns, for Arrow |
@@ -25,6 +26,7 @@ mod driver;
 pub mod error;
 pub mod fetcher;
 pub mod metrics;
+pub mod nearby;
 mod offsets;
 pub mod positions;
 mod request;

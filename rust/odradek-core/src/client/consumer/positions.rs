@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::nearby::Nearby;
 use super::settings::ResetPolicy;
 use crate::log::types::TopicPartition;
 
@@ -84,8 +85,8 @@ pub struct Partition {
     pub last_stable_offset: i64,
     /// -1 = not known.
     pub log_start_offset: i64,
-    /// Node id of the replica to read from in place of the leader, until when (KIP-392).
-    pub replica: Option<(i32, Instant)>,
+    /// The replica to read from in place of the leader.
+    pub nearby: Nearby,
     /// Nothing before then.
     pub retry_at: Option<Instant>,
     /// Failures in a row.
@@ -131,7 +132,7 @@ impl Partition {
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
-            replica: None,
+            nearby: Nearby::default(),
             retry_at: None,
             failures: 0,
             trouble: None,

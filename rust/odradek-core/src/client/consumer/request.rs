@@ -17,6 +17,8 @@ use crate::client::error::ClientError;
 const FETCH: i16 = 1;
 /// From the oldest that carries record batches of today's format to the newest without anything new for consumers.
 const FETCH_VERSIONS: std::ops::RangeInclusive<i16> = 4..=17;
+/// First version that tells the client's rack (KIP-392).
+const RACKS_FROM: i16 = 11;
 /// Time that a broker gets to hear that a session is over.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -74,7 +76,8 @@ async fn exchange(
     let deadline = tokio::time::Instant::now() + timeout;
     let versions = cluster.versions(to, lane.channel(), deadline).await?;
     let version = highest_version(wanted, versions.highest(FETCH, FETCH_VERSIONS)?);
-    let rack = cluster.settings().client_rack.clone().unwrap_or_default();
+    let tells_rack = version >= RACKS_FROM && !wanted.iter().any(|one| one.from_leader);
+    let rack = cluster.settings().client_rack.clone().filter(|_| tells_rack).unwrap_or_default();
     let (request, max_wait_ms) = match session {
         Some(session) => (session.request(wanted, version), settings.max_wait_ms),
         None => (sessionless(wanted, version), 0),
@@ -84,7 +87,7 @@ async fn exchange(
         .with_min_bytes(settings.min_bytes)
         .with_max_bytes(i32::try_from(max_bytes).unwrap_or(i32::MAX))
         .with_isolation_level(i8::from(settings.committed_only))
-        .with_rack_id(if version >= 11 { StrBytes::from_string(rack) } else { StrBytes::default() });
+        .with_rack_id(StrBytes::from_string(rack));
     let bytes =
         cluster.call_raw(to, lane.channel(), FETCH, version, vec![encode(&request, version)?], timeout, true).await?;
     let answer = response::parse(&bytes, version).map_err(|detail| ClientError::Protocol {

@@ -34,6 +34,8 @@ pub struct Wanted {
     pub leader_epoch: i32,
     /// Most bytes of it.
     pub max_bytes: i32,
+    /// To be had from the leader, whatever replica is nearby: then the whole request tells no rack.
+    pub from_leader: bool,
 }
 
 impl Wanted {
@@ -185,6 +187,7 @@ mod tests {
             offset,
             leader_epoch: 2,
             max_bytes: 100,
+            from_leader: false,
         }
     }
 
