@@ -8,6 +8,7 @@ import asyncio
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from odradek.client.backoff import Backoff
 from odradek.client.metadata import ClusterInfo, answered, cluster_info, error_code
@@ -33,6 +34,7 @@ COORDINATOR: Final = 2
 
 _METADATA: Final = (4, 12)
 """From 4 on asking need not make a topic; 13 has nothing for us."""
+_METADATA_BY_ID: Final = (12, 12)
 _COORDINATOR_RETRY: Final = frozenset(
     {ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR}
 )
@@ -196,6 +198,25 @@ class Cluster:
         for broker in info.brokers.values():
             self.native.learn_broker(broker.node_id, broker.host, broker.port)
         return info
+
+    async def topic_names(self, topic_ids: Iterable[UUID], *, timeout: float | None = None) -> dict[UUID, str]:  # noqa: ASYNC109
+        """Ask any broker, once, what topics of these ids are called; ids that it does not know are left out.
+
+        Raises:
+            As `request`; UnsupportedVersionError also when the broker knows no topic ids (Kafka below 3.1).
+        """
+        answer = await self.request(
+            ApiKey.METADATA,
+            lambda m: m.MetadataRequest(
+                topics=tuple(m.MetadataRequestTopic(topic_id=one, name=None) for one in topic_ids),
+                allow_auto_topic_creation=False,
+                include_cluster_authorized_operations=False,
+                include_topic_authorized_operations=False,
+            ),
+            versions=_METADATA_BY_ID,
+            timeout=timeout,
+        )
+        return {topic.topic_id: str(topic.name) for topic in answer.topics if topic.name and not topic.error_code}
 
     async def refresh(self, *, timeout: float | None = None) -> ClusterInfo:  # noqa: ASYNC109
         """Fetch fresh metadata of the brokers and of the topics watched (`native.watch_topics`).

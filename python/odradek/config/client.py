@@ -45,6 +45,12 @@ _BOUNDS: Final = (
 )
 """Pairs of which the first may not be above the second."""
 _IN_FLIGHT_MAX: Final = 5
+_CLASSIC_ONLY: Final = {
+    "partition.assignment.strategy": "the broker assigns; say how with group.remote.assignor",
+    "session.timeout.ms": "the broker decides (its group.consumer.session.timeout.ms)",
+    "heartbeat.interval.ms": "the broker decides (its group.consumer.heartbeat.interval.ms)",
+}
+"""What makes no sense with group.protocol=consumer, and what to do instead."""
 _log = logging.getLogger("odradek.client.options")
 
 
@@ -290,12 +296,28 @@ def _check_consumer(values: dict[str, Value], explicit: frozenset[str], spell: S
     ):
         if _integer(values, low) >= _integer(values, high):
             raise ConfigError(f"{spell(low)}: {values[low]} must be below {spell(high)}, {values[high]}")
+    _check_protocol(values, explicit, spell)
     if values["group.id"] is None:
         if values["group.instance.id"] is not None:
             raise ConfigError(f"{spell('group.instance.id')}: needs {spell('group.id')}")
         if values["enable.auto.commit"] is True and "enable.auto.commit" in explicit:
             raise ConfigError(f"{spell('enable.auto.commit')}: True needs {spell('group.id')}, which isn't set")
         values["enable.auto.commit"] = False
+
+
+def _check_protocol(values: dict[str, Value], explicit: frozenset[str], spell: Spelling) -> None:
+    """Refuse what the other group protocol would ignore, as Kafka does."""
+    protocol = f"{spell('group.protocol')}={values['group.protocol']}"
+    if values["group.protocol"] == "classic":
+        if values["group.remote.assignor"] is not None:
+            raise ConfigError(
+                f"{spell('group.remote.assignor')}: can't be set with {protocol}; set {spell('group.protocol')} to consumer, "
+                f"or use {spell('partition.assignment.strategy')}"
+            )
+        return
+    for name, instead in _CLASSIC_ONLY.items():
+        if name in explicit:
+            raise ConfigError(f"{spell(name)}: can't be set with {protocol}; {instead}")
 
 
 def _integer(values: Mapping[str, Value], name: str) -> int:

@@ -37,7 +37,6 @@ _NAMES: Final = {
     "partitioner.adaptive.partitioning.enable": "odradek picks a partition a batch at random; use partitioner for more",
     "partitioner.availability.timeout.ms": "use a callable as partitioner",
     "interceptor.classes": "wrap send() and poll() in functions of your own, or give send() an on_delivery callback",
-    "group.remote.assignor": "not supported yet: it belongs to group.protocol=consumer; use partition.assignment.strategy",
     "client.dns.lookup": "odradek tries every address that a name has; leave it out",
     "metadata.max.idle.ms": "odradek has no such limit; leave it out",
     "metadata.recovery.strategy": "odradek has no such choice; leave it out",

@@ -4,7 +4,7 @@ from typing import Final
 
 from odradek.config.client_common import API_TIMEOUT, COMMON_ROWS
 from odradek.config.client_definition import SERIALIZERS, ClientOption, not_empty, some_of_at_least_one
-from odradek.config.definition import Kind, Valid, at_least, one_of
+from odradek.config.definition import Kind, at_least, one_of
 
 __all__ = ["CONSUMER_ROWS"]
 
@@ -44,15 +44,25 @@ _GROUP_ROWS: Final = (
         "group.protocol",
         _STRING,
         "classic",
-        "How the members of the group agree on who reads what.",
-        Valid("classic; consumer (KIP-848) is not supported yet", lambda value: value == "classic"),
-        aliases={"CLASSIC": "classic"},
+        "How the members of the group agree on who reads what: `classic`, by a leader among them, or `consumer` (KIP-848), "
+        "by the broker, without stopping all for one that comes or goes; the broker has to offer it.",
+        one_of("classic", "consumer"),
+        aliases={"CLASSIC": "classic", "CONSUMER": "consumer"},
+    ),
+    ClientOption(
+        "group.remote.assignor",
+        _STRING,
+        None,
+        "With group.protocol=consumer, how the broker shares out partitions: `uniform` or `range`, or another that it has; "
+        "none = its own choice.",
+        not_empty(),
     ),
     ClientOption(
         "partition.assignment.strategy",
         Kind.LIST,
         ("range", "cooperative-sticky"),
-        "How the group's leader shares out partitions, best first; members agree on the first that all have.",
+        "How the group's leader shares out partitions, best first; members agree on the first that all have. "
+        "Only with group.protocol=classic.",
         some_of_at_least_one("range", "roundrobin", "sticky", "cooperative-sticky"),
         aliases={"round-robin": "roundrobin", "cooperative_sticky": "cooperative-sticky"},
     ),
@@ -60,7 +70,7 @@ _GROUP_ROWS: Final = (
         "session.timeout.ms",
         _INT,
         45_000,
-        "After how long without a heartbeat the group throws the consumer out.",
+        "After how long without a heartbeat the group throws the consumer out. With group.protocol=consumer the broker says.",
         at_least(1),
         "ms",
     ),
@@ -68,7 +78,8 @@ _GROUP_ROWS: Final = (
         "heartbeat.interval.ms",
         _INT,
         3_000,
-        "Time between heartbeats, which a thread of their own sends; below session.timeout.ms, best a third of it.",
+        "Time between heartbeats, which a thread of their own sends; below session.timeout.ms, best a third of it. "
+        "With group.protocol=consumer the broker says.",
         at_least(1),
         "ms",
     ),

@@ -22,7 +22,7 @@ from odradek.client.consumer.assignors import ASSIGNORS
 from odradek.client.consumer.commits import Commits
 from odradek.client.consumer.group_calls import GroupCalls
 from odradek.client.consumer.handover import Assign, Handover, Lost, Revoke
-from odradek.client.consumer.membership import Membership
+from odradek.client.consumer.classic_member import ClassicMember
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Holdings
 from odradek.client.consumer.wanted import Wanted
@@ -206,7 +206,7 @@ class Sim:
             **options,
         )
         calls = GroupCalls(self.transport, settings)
-        self.membership = Membership(
+        self.membership = ClassicMember(
             calls, self.transport, self.handover, settings, Wanted.of(topics), clock=clock, poll_age=self._poll_age
         )
         self.commits = Commits(calls, settings, self.holdings, lambda: self.membership, clock)

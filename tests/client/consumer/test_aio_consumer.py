@@ -172,14 +172,14 @@ async def test_a_loop_that_only_polls_and_never_waits_keeps_its_membership(consu
     one = consumer(unique("group"), session_timeout_ms=6_000, max_poll_records=1)
     await one.subscribe(topic, on_assigned=told.append, on_revoked=told.append)
     await until(one.assignment, one)
-    heartbeats = one._core.membership._calls.heartbeat
+    heartbeats = one._core.membership._requests.heartbeat
     beats = []
 
     async def counted(who):
         beats.append(who)
         return await heartbeats(who)
 
-    one._core.membership._calls.heartbeat = counted
+    one._core.membership._requests.heartbeat = counted
     end = time.monotonic() + PATIENCE_S
     while len(beats) < 3:
         assert time.monotonic() < end

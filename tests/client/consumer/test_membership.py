@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from group_world import MAX_POLL_MS, SESSION_MS, World, partitions
 
-from odradek.client.consumer.membership import Phase
+from odradek.client.consumer.classic_member import Phase
 from odradek.errors import (
     CommitFailedError,
     DisconnectedError,

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 from odradek.broker.served import SERVED
-from odradek.client.consumer.group_calls import _VERSIONS
+from odradek.client.consumer.classic_calls import _VERSIONS
+from odradek.client.consumer.group_calls import _COMMIT, _FETCH
+from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.kio_modules import kio_module
 
 _LOADED = "print(json.dumps(sorted(name for name in sys.modules if name.startswith('kio'))))"
@@ -24,7 +26,7 @@ def test_after_it_nothing_is_left_to_load_for_a_group_of_our_own_client():
     newest = {key: high for key, _, high in SERVED}
     needed = {
         kio_module(api, min(high, newest[api]), part).__name__
-        for api, (_, high) in _VERSIONS.items()
+        for api, (_, high) in {**_VERSIONS, ApiKey.OFFSET_COMMIT: _COMMIT, ApiKey.OFFSET_FETCH: _FETCH}.items()
         for part in ("request", "response")
     }
     assert needed

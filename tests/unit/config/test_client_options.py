@@ -31,6 +31,7 @@ metadata.max.age.ms 300000|partition.assignment.strategy range,cooperative-stick
 reconnect.backoff.ms 50|request.timeout.ms 30000|retry.backoff.max.ms 1000|retry.backoff.ms 100
 security.protocol PLAINTEXT|session.timeout.ms 45000|socket.connection.setup.timeout.max.ms 30000
 socket.connection.setup.timeout.ms 10000|client.rack |group.id None|group.instance.id None
+group.remote.assignor None
 """,
     "admin": """
 default.api.timeout.ms 60000|metadata.max.age.ms 300000|reconnect.backoff.max.ms 1000|reconnect.backoff.ms 50
@@ -105,6 +106,7 @@ def test_no_option_that_exists_is_called_absent():
             "partition.assignment.strategy",
             ("range", "sticky"),
         ),
+        ("consumer", "group_protocol", "CONSUMER", "group.protocol", "consumer"),
         ("admin", "client_id", "me", "client.id", "me"),
     ],
 )
@@ -133,7 +135,8 @@ def test_a_value_is_taken_as_python_has_it_or_as_text(kind, keyword, value, dott
         ("producer", "security_protocol", "SASL_SSL", "not supported yet"),
         ("consumer", "auto_offset_reset", "smallest", "earliest"),
         ("consumer", "group_id", "", "isn't empty"),
-        ("consumer", "group_protocol", "consumer", "not supported yet"),
+        ("consumer", "group_protocol", "modern", "one of classic, consumer"),
+        ("consumer", "group_remote_assignor", "", "isn't empty"),
         ("consumer", "partition_assignment_strategy", [], "cooperative-sticky"),
         ("consumer", "partition_assignment_strategy", ["range", "range"], "each once"),
         ("consumer", "partition_assignment_strategy", "org.apache.kafka.clients.consumer.RangeAssignor", "Java class"),
@@ -229,6 +232,15 @@ def test_texts_read_back_to_the_same_options():
         ("consumer", {"fetch_min_bytes": 9000, "buffer_max_bytes": 8000}, "fetch_min_bytes: 9000 is above buffer_max"),
         ("consumer", {"group_instance_id": "a"}, "needs group_id"),
         ("consumer", {"enable_auto_commit": True}, "needs group_id"),
+        ("consumer", {"group_remote_assignor": "range"}, "group_remote_assignor: can't be set with group_protocol=classic"),
+        *(
+            ("consumer", {"group_protocol": "consumer", name: value}, f"{name}: can't be set with group_protocol=consumer")
+            for name, value in (
+                ("partition_assignment_strategy", ["range"]),
+                ("session_timeout_ms", 45_000),
+                ("heartbeat_interval_ms", 3_000),
+            )
+        ),
         ("admin", {"request_timeout_ms": 9, "default_api_timeout_ms": 8}, "request_timeout_ms: 9 is above default_api"),
     ],
 )

@@ -20,8 +20,17 @@ __all__ = ["Commits"]
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 
 _NOT_MINE: Final = frozenset(
-    {ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.REBALANCE_IN_PROGRESS}
+    {
+        ErrorCode.ILLEGAL_GENERATION,
+        ErrorCode.UNKNOWN_MEMBER_ID,
+        ErrorCode.REBALANCE_IN_PROGRESS,
+        ErrorCode.STALE_MEMBER_EPOCH,
+        ErrorCode.FENCED_MEMBER_EPOCH,
+        ErrorCode.GROUP_ID_NOT_FOUND,
+    }
 )
+_PASSING: Final = frozenset({ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.STALE_MEMBER_EPOCH})
+"""Of those, what the next generation, or the next heartbeat's epoch, puts right while the partitions stay ours."""
 _RETRIABLE: Final = frozenset(
     {
         ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
@@ -90,8 +99,10 @@ class Commits:
         deadline = self._clock.now() + timeout
         failures = 0
         while True:
+            member = self._member()
+            reader = Identity() if member is None else member.reader
             try:
-                error, rows = await self._calls.fetch_offsets(wanted)
+                error, rows = await self._calls.fetch_offsets(reader, wanted)
             except OdradekError as trouble:
                 if not passes(trouble):
                     raise
@@ -101,7 +112,9 @@ class Commits:
                 if not codes:
                     return {partition: rows[partition][1] if partition in rows else None for partition in wanted}
                 obstacle = self._of(codes[0], "offset fetch")
-                if any(code not in _RETRIABLE for code in codes):
+                if member is not None and reader.member_id and codes[0] in _NOT_MINE:
+                    member.heard(reader, codes[0])  # the next try is under its new epoch, or nobody's
+                elif any(code not in _RETRIABLE for code in codes):
                     raise obstacle
             failures += 1
             await self._pause(failures, deadline, f"committed offsets of group {self._settings.group_id!r}", obstacle)
@@ -140,7 +153,9 @@ class Commits:
                 "need a group_id of their own"
             )
         held_on = None not in tokens.values() and self._unbroken(tokens)
-        if held_on and (code == ErrorCode.REBALANCE_IN_PROGRESS or who != member.identity):
+        if code == ErrorCode.STALE_MEMBER_EPOCH:
+            member.heard(who, code)
+        if held_on and (code in _PASSING or who != member.identity):
             return self._failed(f"{row}: the group is rebalancing")
         member.heard(who, code)
         raise self._failed(

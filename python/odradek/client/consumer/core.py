@@ -19,6 +19,7 @@ from odradek.client.consumer.group_calls import GroupCalls, Identity
 from odradek.client.consumer.handover import Handover
 from odradek.client.consumer.membership import Membership
 from odradek.client.consumer.offsets import Found, OffsetQueries
+from odradek.client.consumer.protocols import MEMBERSHIPS
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Callbacks, Holdings
 from odradek.client.consumer.transport import Clock, Transport
@@ -175,7 +176,7 @@ class Core:
         if self.membership is not None:
             self.membership.subscribe(wanted)
             return
-        self.membership = Membership(
+        self.membership = MEMBERSHIPS[self.options.text("group.protocol")](
             self._calls,
             self._transport,
             self.handover,
@@ -440,4 +441,5 @@ def _group_settings(options: ClientOptions) -> GroupSettings:
         retry_backoff_ms=options.number("retry.backoff.ms"),
         retry_backoff_max_ms=options.number("retry.backoff.max.ms"),
         rack=options.text("client.rack") or None,
+        remote_assignor=options.text("group.remote.assignor"),
     )

@@ -6,6 +6,7 @@ decision rests on (`partition_counts`, `leaders`, `topics`) is asked for when it
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+from uuid import UUID
 
 from odradek.client.cluster import Cluster
 from odradek.client.metadata import TopicInfo
@@ -71,6 +72,10 @@ class Link:
             if names is not None and info.error_code in _REFUSED:
                 raise KafkaError.of(info.error_code, f"topic {name!r}: {info.error_code.text}")
         return found
+
+    async def topic_names(self, topic_ids: Iterable[UUID]) -> Mapping[UUID, str]:
+        """Ask for names."""
+        return await self._cluster.topic_names(topic_ids)
 
     def known_counts(self) -> Mapping[str, int]:
         """Return what the last refresh brought."""

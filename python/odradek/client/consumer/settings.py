@@ -10,7 +10,7 @@ __all__ = ["GroupSettings"]
 
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
-    """What a member of a classic group goes by; the names are Kafka's options."""
+    """What a member of a group goes by; the names are Kafka's options."""
 
     group_id: str
     assignors: Sequence[Assignor] = field(default_factory=list)
@@ -23,6 +23,9 @@ class GroupSettings:
     retry_backoff_ms: int = 100
     retry_backoff_max_ms: int = 1_000
     rack: str | None = None
+    remote_assignor: str | None = None
+    """The assignor that the broker is asked to use; None = its first. Only with KIP-848, where `assignors`, session and
+    heartbeat interval are the broker's to say."""
 
     @property
     def cooperative(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
+from uuid import UUID
 
 from odradek.errors import DisconnectedError, KafkaError, NoBrokersAvailableError, TimeoutError  # noqa: A004
 from odradek.protocol.api_keys import ApiKey
@@ -36,6 +37,10 @@ class Transport(Protocol):
 
     async def leaders(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Ask for partitions' topics; return the node id of each one's leader, leaving out those that have none."""
+        ...
+
+    async def topic_names(self, topic_ids: Iterable[UUID]) -> Mapping[UUID, str]:
+        """Ask for topics by id; return the names of those that exist."""
         ...
 
     def known_counts(self) -> Mapping[str, int]:
