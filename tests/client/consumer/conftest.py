@@ -2,7 +2,24 @@
 
 import pytest
 from confluent_kafka import Producer
-from consuming import QUICK
+from consuming import quick
+from support.kafka_server import KafkaServer
+
+
+def pytest_generate_tests(metafunc):
+    """Run each test under the group protocols that its mark names."""
+    marker = metafunc.definition.get_closest_marker("protocols")
+    if marker and marker.args and "protocol" in metafunc.fixturenames:
+        metafunc.parametrize("protocol", marker.args, indirect=True)
+
+
+@pytest.fixture
+def protocol(request):
+    """The group protocol of the test's consumers: `classic` unless the mark `protocols` says otherwise."""
+    protocol = getattr(request, "param", "classic")
+    if protocol == "consumer" and not isinstance(request.getfixturevalue("broker"), KafkaServer):
+        pytest.skip("odradek's broker does not serve it yet")
+    return protocol
 
 
 @pytest.fixture
@@ -23,14 +40,14 @@ def produce(bootstrap):
 
 
 @pytest.fixture
-def consumer(bootstrap):
+def consumer(bootstrap, protocol):
     """Return a function that makes consumers; all are closed in the end."""
     import odradek
 
     made = []
 
     def make(group_id=None, **options):
-        made.append(odradek.Consumer(bootstrap, group_id=group_id, **{**QUICK, **options}))
+        made.append(odradek.Consumer(bootstrap, group_id=group_id, **quick(protocol, **options)))
         return made[-1]
 
     yield make

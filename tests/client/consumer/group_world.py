@@ -19,10 +19,10 @@ from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.states import Limits
 from odradek.broker.handlers import load
 from odradek.client.consumer.assignors import ASSIGNORS
+from odradek.client.consumer.classic_member import ClassicMember
 from odradek.client.consumer.commits import Commits
 from odradek.client.consumer.group_calls import GroupCalls
 from odradek.client.consumer.handover import Assign, Handover, Lost, Revoke
-from odradek.client.consumer.classic_member import ClassicMember
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Holdings
 from odradek.client.consumer.wanted import Wanted

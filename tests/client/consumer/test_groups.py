@@ -9,7 +9,7 @@ from consuming import PATIENCE_S, read, until
 from odradek.errors import CommitFailedError, MaxPollExceededError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
-pytestmark = pytest.mark.brokers("odradek", "kafka")
+pytestmark = [pytest.mark.brokers("odradek", "kafka"), pytest.mark.protocols("classic", "consumer")]
 
 
 class Told:
@@ -54,10 +54,25 @@ def shared(topic, *members, count=4):
     return condition
 
 
-@pytest.mark.parametrize("strategy", ["range", "roundrobin", "sticky", "cooperative-sticky"])
-def test_members_share_the_partitions_and_all_is_read_once(consumer, wide, group, produce, strategy):
+SHARING = [
+    *(
+        ("classic", {"partition_assignment_strategy": [name]})
+        for name in ("range", "roundrobin", "sticky", "cooperative-sticky")
+    ),
+    *(("consumer", {"group_remote_assignor": name}) for name in (None, "uniform", "range")),
+]
+
+
+@pytest.mark.protocols
+@pytest.mark.parametrize(
+    ("protocol", "sharing"),
+    SHARING,
+    indirect=["protocol"],
+    ids=lambda one: one if isinstance(one, str) else str(*one.values()),
+)
+def test_members_share_the_partitions_and_all_is_read_once(consumer, wide, group, produce, sharing):
     values = produce(wide, 200, partitions=4)
-    first, second = (consumer(group, partition_assignment_strategy=[strategy]) for _ in range(2))
+    first, second = (consumer(group, **sharing) for _ in range(2))
     first.subscribe([wide])
     records = until(shared(wide, first), first)
     second.subscribe([wide])
@@ -68,6 +83,7 @@ def test_members_share_the_partitions_and_all_is_read_once(consumer, wide, group
     assert sorted(record.value for record in records) == wanted
 
 
+@pytest.mark.protocols("classic")
 def test_eager_members_hear_of_everything_and_cooperative_ones_of_what_moves(consumer, wide, unique):
     for strategy, moved in (("range", 4), ("cooperative-sticky", 2)):
         told, group = Told(), unique("group")

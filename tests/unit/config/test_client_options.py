@@ -232,9 +232,17 @@ def test_texts_read_back_to_the_same_options():
         ("consumer", {"fetch_min_bytes": 9000, "buffer_max_bytes": 8000}, "fetch_min_bytes: 9000 is above buffer_max"),
         ("consumer", {"group_instance_id": "a"}, "needs group_id"),
         ("consumer", {"enable_auto_commit": True}, "needs group_id"),
-        ("consumer", {"group_remote_assignor": "range"}, "group_remote_assignor: can't be set with group_protocol=classic"),
+        (
+            "consumer",
+            {"group_remote_assignor": "range"},
+            "group_remote_assignor: can't be set with group_protocol=classic",
+        ),
         *(
-            ("consumer", {"group_protocol": "consumer", name: value}, f"{name}: can't be set with group_protocol=consumer")
+            (
+                "consumer",
+                {"group_protocol": "consumer", name: value},
+                f"{name}: can't be set with group_protocol=consumer",
+            )
             for name, value in (
                 ("partition_assignment_strategy", ["range"]),
                 ("session_timeout_ms", 45_000),

@@ -11,13 +11,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from odradek.client.consumer.assignors import ASSIGNORS
 from odradek.client.consumer.commits import Commits
 from odradek.client.consumer.group_calls import GroupCalls, Identity
 from odradek.client.consumer.handover import Handover
-from odradek.client.consumer.membership import Membership
 from odradek.client.consumer.offsets import Found, OffsetQueries
 from odradek.client.consumer.protocols import MEMBERSHIPS
 from odradek.client.consumer.settings import GroupSettings
@@ -34,6 +33,9 @@ from odradek.errors import (
     UsageError,
 )
 from odradek.types import OffsetAndMetadata, TopicPartition
+
+if TYPE_CHECKING:
+    from odradek.client.consumer.membership import Membership
 
 __all__ = ["BY_POLICY", "CLOSE_S", "CommitCallback", "Core", "LoopClock"]
 

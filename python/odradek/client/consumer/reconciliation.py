@@ -8,8 +8,7 @@ has no name here yet wait for one. No request to the group in here: `modern_memb
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
 from odradek.client.consumer.first_of import first_of
 from odradek.client.consumer.handover import Handover
@@ -17,6 +16,9 @@ from odradek.client.consumer.modern_calls import Place
 from odradek.client.consumer.transport import Clock, Transport, passes
 from odradek.errors import OdradekError
 from odradek.types import TopicPartition
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["Reconciliation"]
 
