@@ -12,11 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use client_support::{Asked, Conversation, PATIENCE, Peer, metadata, versions};
-use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+use client_support::{Asked, Conversation, PATIENCE, Peer, metadata, topic_metadata, versions_and};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{ApiKey, BrokerId, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId};
+use kafka_protocol::messages::{ApiKey, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId};
 use kafka_protocol::protocol::Decodable;
 use net_support::{name, records, topic_id};
 use odradek_core::client::producer::accumulator::NewRecord;
@@ -96,15 +94,10 @@ fn serve(mut peer: Conversation, log: &Mutex<Log>) {
         let Some((asked, mut body)) = peer.request_with_body() else { return };
         match ApiKey::try_from(asked.0).expect("known") {
             ApiKey::ApiVersions => {
-                let mut answer = versions();
-                let produce = ApiVersion::default().with_api_key(ApiKey::Produce as i16);
-                answer.api_keys.push(produce.with_min_version(3).with_max_version(9));
-                peer.answer(asked, &answer);
+                peer.answer(asked, &versions_and(ApiKey::Produce, 3, 9));
             }
             ApiKey::Metadata => {
-                let partition = MetadataResponsePartition::default().with_leader_id(BrokerId(1));
-                let topic = MetadataResponseTopic::default().with_name(Some(name("orders")));
-                let topic = topic.with_topic_id(topic_id("orders")).with_partitions(vec![partition]);
+                let topic = topic_metadata(name("orders"), topic_id("orders"));
                 peer.answer(asked, &metadata(peer.port).with_topics(vec![topic]));
             }
             ApiKey::InitProducerId => {

@@ -10,8 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use bytes::Bytes;
-use client_support::{Conversation, PATIENCE, Peer, dead_port, versions};
-use kafka_protocol::messages::api_versions_response::ApiVersion;
+use client_support::{Conversation, PATIENCE, Peer, dead_port, versions_and};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -121,11 +120,7 @@ fn serve(node: i32, mut peer: Conversation, script: &(Mutex<Script>, Condvar), s
     while let Some((asked, mut body)) = peer.request_with_body() {
         match ApiKey::try_from(asked.0).expect("known") {
             ApiKey::ApiVersions => {
-                let mut answer = versions();
-                let newest = script.0.lock().newest_fetch;
-                let fetch = ApiVersion::default().with_api_key(ApiKey::Fetch as i16);
-                answer.api_keys.push(fetch.with_min_version(4).with_max_version(newest));
-                peer.answer(asked, &answer);
+                peer.answer(asked, &versions_and(ApiKey::Fetch, 4, script.0.lock().newest_fetch));
             }
             ApiKey::Metadata => peer.answer(asked, &metadata(&script.0.lock())),
             ApiKey::Fetch => {

@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, BrokerId, MetadataResponse};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, BrokerId, MetadataResponse, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use odradek_core::client::{ClientError, ClientSettings, Cluster, MetadataView};
 use odradek_core::wire::frame::{ResponseHead, finish, take_header};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Long enough that only a hang meets it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -169,6 +172,19 @@ pub fn versions() -> ApiVersionsResponse {
         api(ApiKey::ListOffsets, 1, 7),
         api(ApiKey::InitProducerId, 0, 4),
     ])
+}
+
+/// [`versions`] with one API more.
+pub fn versions_and(key: ApiKey, low: i16, high: i16) -> ApiVersionsResponse {
+    let mut versions = versions();
+    versions.api_keys.push(ApiVersion::default().with_api_key(key as i16).with_min_version(low).with_max_version(high));
+    versions
+}
+
+/// Metadata of a topic whose only partition broker 1 leads.
+pub fn topic_metadata(name: TopicName, id: Uuid) -> MetadataResponseTopic {
+    let partition = MetadataResponsePartition::default().with_leader_id(BrokerId(1));
+    MetadataResponseTopic::default().with_name(Some(name)).with_topic_id(id).with_partitions(vec![partition])
 }
 
 pub fn metadata(port: u16) -> MetadataResponse {

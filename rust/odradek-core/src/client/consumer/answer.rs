@@ -161,7 +161,7 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     }
     if TRANSIENT.contains(&code) {
         partition.failed(now, client.retry_backoff, client.retry_backoff_max);
-        partition.troubled(now, format!("broker {node} answered {} to a fetch", Named(code)));
+        partition.troubled(now, why_refused(node, code));
         partition.awaits_metadata = Some(shared.cluster.metadata().version);
         drop(guard);
         shared.cluster.request_refresh();
@@ -174,6 +174,11 @@ fn failed(shared: &Shared, node: i32, wanted: &Wanted, code: i16) {
     let error = FetchError::Broker { partition: wanted.partition.clone(), offset: wanted.offset, code };
     state.fail(&wanted.partition, error);
     shared.announce(state);
+}
+
+/// Why nothing comes from a broker that answered with an error code, for a message.
+pub(super) fn why_refused(node: i32, code: i16) -> String {
+    format!("broker {node} answered {} to a fetch", Named(code))
 }
 
 /// Notes that broker `node` could not serve a partition: true if it is the replica that was read in place of the leader,

@@ -371,7 +371,11 @@ impl Driver {
                 return;
             }
         };
-        source.succeeded(now, read.throttle_ms);
+        // Of a session that the broker dropped: the next request opens another, at once.
+        let refused = read.error != 0 && !matches!(read.error, 70 | 71 | 106);
+        if !refused {
+            source.succeeded(now, read.throttle_ms);
+        }
         if let Some(session) = &mut session {
             match read.error {
                 0 => session.answered(read.session_id),
@@ -392,11 +396,9 @@ impl Driver {
                 }
             }
         }
-        // Of a session that the broker dropped: the next request opens another, at once.
-        let session_lost = matches!(read.error, 70 | 71 | 106);
-        if read.error != 0 && !session_lost {
-            source.retry_at = Some(now + shared.cluster.settings().retry_backoff);
-            shared.cluster.request_refresh();
+        if refused {
+            source.failed(now, shared.cluster.settings());
+            self.fetch_refused(node, &wanted, read.error);
             return;
         }
         let frame = Arc::new(lease);
@@ -444,6 +446,20 @@ impl Driver {
             state.failure = Some(error);
             self.shared.announce(&mut state);
         }
+    }
+
+    /// A broker answered a whole fetch with an error. It is tried again, as by Kafka's clients, for as long as that may take.
+    fn fetch_refused(&mut self, node: i32, wanted: &[Wanted], code: i16) {
+        let mut state = self.shared.lock();
+        state.stats.fetch_errors += 1;
+        let now = Instant::now();
+        for one in wanted {
+            if let Some(partition) = state.positions.current(&one.partition, one.generation) {
+                partition.troubled(now, answer::why_refused(node, code));
+                answer::replica_failed(&self.shared, partition, node);
+            }
+        }
+        self.shared.cluster.request_refresh();
     }
 
     /// Tells brokers that the sessions are over; doesn't wait for long.
