@@ -253,6 +253,15 @@ class Engine:
         """Have all heartbeats of a group come to Python again; return what `silences` would have."""
     def silences(self, group: str) -> dict[str, int]:
         """Return by member id how many ms ago Rust last answered a heartbeat, without members it has not heard of."""
+    @staticmethod
+    def matching_names(expression: str, names: Sequence[str]) -> list[str]:
+        """Return those of the names that a regular expression matches as a whole.
+
+        The time is linear in the length of a name, whatever the expression: no lookaround, no backreferences.
+
+        Raises:
+            ValueError: it can't be read, or is too large.
+        """
     def bind(self, host: str, port: int) -> int:
         """Take the port (0 = a free one) without accepting yet; return it.
 

@@ -98,6 +98,18 @@ def requests(topic: str, topic_id: Any) -> dict[str, dict[str, Any]]:
             "include_fenced_brokers": False,
             "endpoint_type": 1,
         },
+        "consumer_group_heartbeat": {
+            **identity,
+            "member_epoch": 1,
+            "instance_id": None,
+            "rack_id": "r",
+            "rebalance_timeout": 6_000,
+            "subscribed_topic_names": [topic],
+            "subscribed_topic_regex": "not-there.*",
+            "server_assignor": "uniform",
+            "topic_partitions": [{"topic_id": topic_id, "partitions": [0]}],
+        },
+        "consumer_group_describe": {"group_ids": [GROUP], "include_authorized_operations": False},
         "list_config_resources": {"resource_types": [TOPIC]},
         "describe_topic_partitions": {"topics": [{"name": topic}], "response_partition_limit": 10},
     }

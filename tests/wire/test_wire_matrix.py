@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import cases_admin
+import cases_consumer_groups
 import cases_data
 import cases_groups
 import pytest
@@ -13,7 +14,12 @@ from world import World
 
 pytestmark = pytest.mark.brokers("odradek", "kafka")
 
-CASES: dict[str, Callable[[World, int], None]] = {**cases_data.CASES, **cases_groups.CASES, **cases_admin.CASES}
+CASES: dict[str, Callable[[World, int], None]] = {
+    **cases_data.CASES,
+    **cases_groups.CASES,
+    **cases_consumer_groups.CASES,
+    **cases_admin.CASES,
+}
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ class ControlPlane:
         configs = recovered.configs
         topics = Topics(store, engine, configs, recovered.topics, server.controller_epoch)
         groups = self._groups = GroupCoordinator(
-            GroupSettings.from_broker(settings), engine, OffsetsTopic(topics, settings), LoopClock(self._loop)
+            GroupSettings.from_broker(settings), engine, OffsetsTopic(topics, settings), LoopClock(self._loop), topics
         )
         topics.on_deleted.append(lambda topic: groups.forget_topics([topic.name]))
         await groups.start()

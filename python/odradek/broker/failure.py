@@ -51,6 +51,7 @@ _NAMED_IN: Final = (
     "topic_names",
     "groups",
     "groups_names",
+    "group_ids",
     "resources",
     "coordinator_keys",
 )

@@ -28,6 +28,8 @@ SERVED: Final = (
     (44, 0, 1),  # IncrementalAlterConfigs
     (47, 0, 0),  # OffsetDelete
     (60, 0, 2),  # DescribeCluster
+    (68, 0, 1),  # ConsumerGroupHeartbeat
+    (69, 0, 1),  # ConsumerGroupDescribe
     (74, 0, 1),  # ListConfigResources
     (75, 0, 0),  # DescribeTopicPartitions
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from odradek.config.accepted import ACCEPTED_ROWS
-from odradek.config.definition import Kind, Option, Scope, Value, at_least, lookup, some_of
+from odradek.config.definition import Kind, Option, Scope, Value, at_least, lookup, one_of, some_of
 from odradek.config.topic import TOPIC_OPTIONS
 from odradek.errors import ConfigError
 
@@ -265,9 +265,72 @@ _ROWS: Final = (
     Option(
         "group.coordinator.rebalance.protocols",
         _LIST,
-        ("classic",),
-        "Group protocols on offer. odradek has the classic one so far.",
-        some_of("classic"),
+        ("classic", "consumer"),
+        "Group protocols on offer; without consumer, members of the newer protocol (KIP-848) are refused.",
+        some_of("classic", "consumer"),
+    ),
+    Option(
+        "group.consumer.session.timeout.ms",
+        _INT,
+        45_000,
+        "How long a member of the consumer protocol may be silent.",
+        at_least(1),
+        "ms",
+    ),
+    Option(
+        "group.consumer.min.session.timeout.ms",
+        _INT,
+        45_000,
+        "Least that the session time-out may be.",
+        at_least(1),
+        "ms",
+    ),
+    Option(
+        "group.consumer.max.session.timeout.ms",
+        _INT,
+        60_000,
+        "Most that the session time-out may be.",
+        at_least(1),
+        "ms",
+    ),
+    Option(
+        "group.consumer.heartbeat.interval.ms",
+        _INT,
+        5_000,
+        "How often members of the consumer protocol are told to send heartbeats.",
+        at_least(1),
+        "ms",
+    ),
+    Option(
+        "group.consumer.min.heartbeat.interval.ms",
+        _INT,
+        5_000,
+        "Least that the heartbeat interval may be.",
+        at_least(1),
+        "ms",
+    ),
+    Option(
+        "group.consumer.max.heartbeat.interval.ms",
+        _INT,
+        15_000,
+        "Most that the heartbeat interval may be.",
+        at_least(1),
+        "ms",
+    ),
+    Option("group.consumer.max.size", _INT, _INT_MAX, "Most members of a group of the consumer protocol.", at_least(1)),
+    Option(
+        "group.consumer.assignors",
+        _LIST,
+        ("uniform", "range"),
+        "Assignors that the broker runs for the consumer protocol; the first is the default.",
+        some_of("uniform", "range"),
+    ),
+    Option(
+        "group.consumer.migration.policy",
+        _STRING,
+        "disabled",
+        "Groups with members don't change their protocol. odradek has no online migration so far; an empty group can.",
+        one_of("disabled"),
     ),
 )
 
@@ -295,6 +358,7 @@ class BrokerSettings:
             if old in texts and self._values.setdefault(new, self._values[old]) != self._values[old]:
                 raise ConfigError(f"{old}: {texts[old]!r} contradicts {new}, {texts[new]!r}")
         self._check_session_timeouts()
+        self._check_consumer_groups()
 
     def __getitem__(self, name: str) -> Value:
         """Return what is set, or the default."""
@@ -327,3 +391,20 @@ class BrokerSettings:
         low, high = self.number("group.min.session.timeout.ms"), self.number("group.max.session.timeout.ms")
         if low > high:
             raise ConfigError(f"group.min.session.timeout.ms: {low} is above group.max.session.timeout.ms, {high}")
+
+    def _check_consumer_groups(self) -> None:
+        for what in ("session.timeout.ms", "heartbeat.interval.ms"):
+            name, low, high = (f"group.consumer.{kind}{what}" for kind in ("", "min.", "max."))
+            value, least, most = self.number(name), self.number(low), self.number(high)
+            if value < least and low not in self.texts:
+                continue  # who asks for less than the usual least means it
+            if not least <= value <= most:
+                raise ConfigError(f"{name}: {value} is not within {low}, {least}, and {high}, {most}")
+        if self.number("group.consumer.heartbeat.interval.ms") >= self.number("group.consumer.session.timeout.ms"):
+            raise ConfigError(
+                "group.consumer.heartbeat.interval.ms: it must be below group.consumer.session.timeout.ms"
+            )
+        if not self.words("group.consumer.assignors"):
+            raise ConfigError("group.consumer.assignors: at least one is needed")
+        if "classic" not in self.words("group.coordinator.rebalance.protocols"):
+            raise ConfigError("group.coordinator.rebalance.protocols: classic can't be left out")

@@ -12,6 +12,7 @@
 //! | [`net`] | sockets, framing, Produce and Fetch, purgatory, the control queue | everything above |
 //! | [`client`] | connections to brokers, their metadata, requests and answers; knows nothing of `net` and below | `wire`, `record` |
 //! | [`doorbell`] | an eventfd | std |
+//! | [`topic_pattern`] | topics by regular expression, in time linear in the name | no I/O |
 //! | [`engine`] | the facade that the Python bindings hold | everything above |
 
 pub mod client;
@@ -24,4 +25,5 @@ pub mod log;
 pub mod net;
 pub mod partition;
 pub mod record;
+pub mod topic_pattern;
 pub mod wire;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odradek_core::engine::{BrokerInfo, ControlRequest, Engine, PartitionInfo, TopicInfo};
+use odradek_core::topic_pattern;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -168,6 +169,12 @@ impl PyEngine {
 
     fn silences(&self, group: &str) -> BTreeMap<String, u64> {
         self.engine.silences(group)
+    }
+
+    #[staticmethod]
+    fn matching_names(py: Python<'_>, expression: &str, names: Vec<String>) -> PyResult<Vec<String>> {
+        py.detach(|| topic_pattern::matching(expression, names))
+            .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     fn bind(&self, py: Python<'_>, host: &str, port: u16) -> PyResult<u16> {

@@ -31,7 +31,7 @@ def test_an_answer_that_was_kept_says_what_a_fresh_one_would(version):
 
 
 async def test_what_a_client_makes_up_is_not_kept(world):
-    async def take(_group, _who, commits, *, retention_ms):
+    async def take(_group, _who, commits, **_how):
         return dict.fromkeys(commits, ErrorCode.NONE)
 
     world.services.groups.commit_offsets = take

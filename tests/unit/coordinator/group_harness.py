@@ -3,8 +3,10 @@
 import asyncio
 import heapq
 import itertools
+import re
 import struct
 from dataclasses import dataclass, field
+from uuid import UUID, uuid4
 
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.gathering import QUIET_MS
@@ -220,6 +222,13 @@ class FakeLog:
         end = stored[-1][1] + 1 if stored else 0
         return 0, end, end
 
+    def matching_names(self, expression, names):
+        try:
+            pattern = re.compile(expression)
+        except re.error as error:
+            raise ValueError(str(error)) from error
+        return [name for name in names if pattern.fullmatch(name)]
+
     def settle_group(self, group, generation, members):
         self.settled[group] = (generation, dict(members))
         self.heard[group] = {}
@@ -266,15 +275,51 @@ class FakeTopic:
         return self._count
 
 
+@dataclass(frozen=True)
+class FakeClusterTopic:
+    topic_id: UUID
+    partitions: range
+
+
+class FakeTopics:
+    """The cluster's topics: `put` makes and grows, `drop` deletes."""
+
+    def __init__(self, **counts):
+        self.revision = 0
+        self._by_name = {}
+        for name, count in counts.items():
+            self.put(name, count)
+
+    def put(self, name, count):
+        known = self._by_name.get(name)
+        self._by_name[name] = FakeClusterTopic(uuid4() if known is None else known.topic_id, range(count))
+        self.revision += 1
+
+    def drop(self, name):
+        del self._by_name[name]
+        self.revision += 1
+
+    def get(self, name):
+        return self._by_name.get(name)
+
+    def names(self):
+        return sorted(self._by_name)
+
+    def id_of(self, name):
+        return self._by_name[name].topic_id.bytes
+
+
 class Service:
     """A GroupCoordinator over a fake log and clock."""
 
-    def __init__(self, log=None, clock=None, topic=None, **settings):
+    def __init__(self, log=None, clock=None, topic=None, topics=None, **settings):
         self.log = log or FakeLog()
         self.clock = self.log.clock = clock or FakeClock()
         self.topic = topic or FakeTopic()
         settings.setdefault("limits", Limits(initial_rebalance_delay_ms=0))
-        self.coordinator = GroupCoordinator(GroupSettings(**settings), self.log, self.topic, self.clock)
+        self.settings = settings
+        self.topics = topics or FakeTopics()
+        self.coordinator = GroupCoordinator(GroupSettings(**settings), self.log, self.topic, self.clock, self.topics)
 
     async def start(self):
         await self.coordinator.start()
@@ -282,7 +327,8 @@ class Service:
 
     async def restarted(self):
         """Another coordinator over the same log, as after kill -9."""
-        other = Service(log=self.log, clock=FakeClock(self.clock.wall_ms()), topic=self.topic)
+        clock = FakeClock(self.clock.wall_ms())
+        other = Service(log=self.log, clock=clock, topic=self.topic, topics=self.topics, **self.settings)
         return await other.start()
 
     async def member(self, group="g", **changes):

@@ -82,7 +82,7 @@ async def test_a_member_of_a_group_nobody_knows_cannot_commit(service):
 async def test_a_group_that_only_commits_is_listed_as_empty_without_protocol(service):
     await service.commit("g", {("t", 0): 1})
     for one in (service, await service.restarted()):
-        assert one.coordinator.groups() == [("g", "", State.EMPTY)]
+        assert one.coordinator.groups() == [("g", "", State.EMPTY, "classic")]
 
 
 async def test_offsets_of_a_simple_group_expire_by_the_time_of_the_commit(service):

@@ -69,6 +69,8 @@ class Topics:
         self._changes = asyncio.Lock()
         self.on_deleted: list[Callable[[Topic], None]] = []
         """Called after a topic is gone; for those who keep something about topics."""
+        self.revision = 0
+        """Changes with every topic that is made, grown or deleted."""
         for topic in recovered:
             self._remember(topic)
 
@@ -304,11 +306,13 @@ class Topics:
     # Bookkeeping
 
     def _remember(self, topic: Topic) -> None:
+        self.revision += 1
         self._topics[topic.name] = topic
         self._by_id[topic.topic_id] = topic
         self._collisions[collision_key(topic.name)] = topic.name
 
     def _forget(self, topic: Topic) -> None:
+        self.revision += 1
         del self._topics[topic.name]
         del self._by_id[topic.topic_id]
         del self._collisions[collision_key(topic.name)]

@@ -1,7 +1,7 @@
 """DescribeGroups (key 15), versions 0 to 6: state, members and assignments of classic groups.
 
-Subscriptions and the protocol's name are told of a stable group only. An unknown group is `Dead`, from version 6 on
-with GROUP_ID_NOT_FOUND (69). Errors of a group: that, and the coordinator's own.
+Subscriptions and the protocol's name are told of a stable group only. An unknown group and one of the consumer protocol
+(ask ConsumerGroupDescribe) are `Dead`, from version 6 on with GROUP_ID_NOT_FOUND (69). Errors of a group: that, and the coordinator's own.
 
 v1 throttle time    v3 authorized operations (KIP-430)    v4 static members    v5 flexible    v6 error message (KIP-1043)
 """
@@ -9,6 +9,7 @@ v1 throttle time    v3 authorized operations (KIP-430)    v4 static members    v
 from typing import Any, Final
 
 from odradek.broker.context import RequestContext
+from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.states import State
 from odradek.errors import ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
@@ -38,9 +39,10 @@ def _describe(ctx: RequestContext, group_id: str, operations: int) -> Any:
         group = ctx.broker.groups.describe(group_id)
     except KafkaError as problem:
         group, error = None, problem.error_code
-    if group is None:
+    if not isinstance(group, ClassicGroup):
         if not error and ctx.api_version >= 6:
-            error, message = ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found."
+            error = ErrorCode.GROUP_ID_NOT_FOUND
+            message = f"Group {group_id} not found." if group is None else f"Group {group_id} is not a classic group."
         return m.DescribedGroup(
             error_code=error,
             error_message=message,

@@ -5,7 +5,7 @@ group, then given for every partition: those of `ClassicGroup.check_commit`, GRO
 9), INVALID_COMMIT_OFFSET_SIZE (28) and the coordinator's own. Metadata of null is stored as "".
 
 v2-4 retention of its own    v3 throttle time    v6 leader epoch (KIP-320)    v7 static members (KIP-345)    v8 flexible
-v9 member epoch of KIP-848 groups (which are not served yet)    v10 topics by id (KIP-848)
+v9 member epoch of KIP-848 groups, whose members must use it; STALE_MEMBER_EPOCH (113)    v10 topics by id (KIP-848)
 """
 
 from datetime import timedelta
@@ -54,6 +54,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
             who,
             commits,
             retention_ms=request.retention_time // _MILLISECOND if version <= 4 else -1,
+            knows_epochs=version >= 9,
         )
     except KafkaError as error:
         failure = error.error_code

@@ -1,11 +1,12 @@
 """OffsetFetch (key 9), versions 1 to 10: the offsets a group has committed.
 
 A partition without a committed offset is answered with -1 and no error, and so is an unknown group. No topics (null,
-from version 2 on) asks for all. Errors: the coordinator's own; UNKNOWN_TOPIC_ID (100) for a topic, version 10.
+from version 2 on) asks for all. Errors: the coordinator's own; UNKNOWN_MEMBER_ID (25) and STALE_MEMBER_EPOCH (113) for a
+member of a consumer group; UNKNOWN_TOPIC_ID (100) for a topic, version 10.
 Left out: `require_stable` finds nothing unstable, because offsets are not committed in transactions yet.
 
 v2 all topics; an error for the group    v3 throttle time    v5 leader epoch (KIP-320)    v6 flexible
-v7 require_stable (KIP-447)    v8 several groups (KIP-709)    v9 member of a KIP-848 group, ignored    v10 topics by id
+v7 require_stable (KIP-447)    v8 several groups (KIP-709)    v9 member of a KIP-848 group and its epoch    v10 topics by id
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     """Answer an OffsetFetch request."""
     m = ctx.schema
     if ctx.api_version >= 8:
-        groups = [(group.group_id, *_fetch(ctx, group.group_id, group.topics)) for group in request.groups]
+        groups = [(group.group_id, *_fetch(ctx, group.group_id, group.topics, group)) for group in request.groups]
         return m.OffsetFetchResponse(
             groups=tuple(
                 m.OffsetFetchResponseGroup(group_id=group_id, error_code=error, topics=topics)
@@ -41,9 +42,10 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
     return m.OffsetFetchResponse(error_code=error, topics=topics)
 
 
-def _fetch(ctx: RequestContext, group_id: str, asked: Any) -> tuple[ErrorCode, tuple[Any, ...]]:
+def _fetch(ctx: RequestContext, group_id: str, asked: Any, who: Any = None) -> tuple[ErrorCode, tuple[Any, ...]]:
+    member_id, epoch = getattr(who, "member_id", None), getattr(who, "member_epoch", -1)
     try:
-        known = ctx.broker.groups.offsets(group_id)
+        known = ctx.broker.groups.offsets(group_id, member_id, epoch)
     except KafkaError as problem:
         return problem.error_code, ()
     if asked is None:

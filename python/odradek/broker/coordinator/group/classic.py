@@ -61,6 +61,8 @@ class ClassicGroup:
         "wake_at_ms",
     )
 
+    type_name = "classic"
+
     def __init__(self, group_id: str, limits: Limits, state_timestamp_ms: int = -1) -> None:
         self.group_id = group_id
         self.state = State.EMPTY
@@ -439,6 +441,16 @@ class ClassicGroup:
             self._answer_waiters(member, error)
         self.members = Members()
         self.wake_at_ms = self._join_deadline_ms = self._sync_deadline_ms = inf
+
+    @property
+    def is_dead(self) -> bool:
+        """True once it is deleted, or another coordinator's."""
+        return self.state is State.DEAD
+
+    @property
+    def is_empty(self) -> bool:
+        """True without members; one that is given an id but has not joined is none."""
+        return self.state is State.EMPTY
 
     @property
     def is_consumer_group(self) -> bool:

@@ -12,6 +12,7 @@ Not here: record batches around them (`odradek.record`) and what a record means 
                member id string, [instance id nullable string: 3+], client id string, client host string,
                [rebalance timeout int32: 1+], session timeout int32, subscription bytes, assignment bytes,
              [tagged fields: 4+]
+             (keys 3 to 8 and 16: consumer groups of KIP-848, see `consumer_records.py`)
     string   int16 length and UTF-8, -1 = null; from version 4 on: unsigned varint of length + 1, 0 = null
     bytes    int32 length; from version 4 on: unsigned varint of length + 1
 
@@ -23,7 +24,12 @@ in `tests/vectors/consumer_offsets` were written by Kafka 4.3.1.
 
 from functools import lru_cache
 from struct import Struct, error
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Union
+
+from odradek.broker.coordinator.group.record_fields import INT, LONG, SHORT, Reader, string, unsigned_varint
+
+if TYPE_CHECKING:
+    from odradek.broker.coordinator.group.consumer_records import ConsumerKey, ConsumerValue
 
 __all__ = [
     "GroupKey",
@@ -38,14 +44,12 @@ __all__ = [
     "encode",
 ]
 
-_SHORT: Final = Struct(">h")
-_INT: Final = Struct(">i")
-_LONG: Final = Struct(">q")
 _OFFSET_HEAD: Final = Struct(">hqi")
 _BARE_OFFSET: Final = Struct(">hqiBq")
 """Version 4 with metadata of no bytes, up to the tagged fields: what nearly every commit is."""
 _OFFSET_KEY_VERSION: Final = 1
 _GROUP_KEY_VERSION: Final = 2
+_CONSUMER_KEY_VERSIONS: Final = frozenset({3, 4, 5, 6, 7, 8, 16})
 _NEWEST_VALUE_VERSION: Final = 4
 
 
@@ -105,8 +109,8 @@ class GroupMetadata(NamedTuple):
     members: tuple[MemberMetadata, ...] = ()
 
 
-Key = OffsetKey | GroupKey
-Value = OffsetCommit | GroupMetadata
+Key = Union[OffsetKey, GroupKey, "ConsumerKey"]
+Value = Union[OffsetCommit, GroupMetadata, "ConsumerValue"]
 
 
 class Record(NamedTuple):
@@ -120,23 +124,31 @@ def encode(record: Record) -> tuple[bytes, bytes | None]:
     """Return the key and value bytes of a record."""
     key, value = record
     if isinstance(key, OffsetKey):
-        encoded = _key_of_topic(key.group, key.topic) + _INT.pack(key.partition)
+        encoded = _key_of_topic(key.group, key.topic) + INT.pack(key.partition)
         return encoded, None if value is None else _encode_offset(value)  # type: ignore[arg-type]  # key and value agree
-    head = _SHORT.pack(_GROUP_KEY_VERSION) + _string(key.group)
-    return head, None if value is None else _encode_group(value)  # type: ignore[arg-type]
+    if isinstance(key, GroupKey):
+        head = SHORT.pack(_GROUP_KEY_VERSION) + string(key.group)
+        return head, None if value is None else _encode_group(value)  # type: ignore[arg-type]
+    from odradek.broker.coordinator.group import consumer_records  # noqa: PLC0415 - many brokers never see one
+
+    return consumer_records.encode(key, value)  # type: ignore[arg-type]
 
 
 def decode_key(key: bytes) -> Key | None:
-    """Return the key, or None for a kind of record this broker does not keep (KIP-848 groups and later ones).
+    """Return the key, or None for a kind of record this broker does not keep (share and streams groups).
 
     Raises:
         MalformedRecordError: cut short or not UTF-8.
     """
     try:
-        reader = _Reader(key)
+        reader = Reader(key)
         version = reader.read_short()
         if version in {0, _OFFSET_KEY_VERSION}:
             return OffsetKey(reader.read_string(), reader.read_string(), reader.read_int())
+        if version in _CONSUMER_KEY_VERSIONS:
+            from odradek.broker.coordinator.group import consumer_records  # noqa: PLC0415
+
+            return consumer_records.decode_key(version, reader)
         return GroupKey(reader.read_string()) if version == _GROUP_KEY_VERSION else None
     except (error, UnicodeDecodeError, ValueError) as problem:
         raise MalformedRecordError(f"key {key[:64].hex()}: {problem}") from problem
@@ -152,10 +164,14 @@ def decode(key: bytes, value: bytes | None) -> Record | None:
     if decoded is None or value is None:
         return None if decoded is None else Record(decoded, None)
     try:
-        reader = _Reader(value)
+        reader = Reader(value)
         version = reader.read_short()
         if not 0 <= version <= _NEWEST_VALUE_VERSION:
             raise MalformedRecordError(f"value of {decoded}: version {version} is unknown")
+        if not isinstance(decoded, OffsetKey | GroupKey):
+            from odradek.broker.coordinator.group import consumer_records  # noqa: PLC0415
+
+            return Record(decoded, consumer_records.decode_value(decoded, version, reader))
         reader.compact = version >= _NEWEST_VALUE_VERSION
         read = _decode_offset if isinstance(decoded, OffsetKey) else _decode_group
         return Record(decoded, read(reader, version))
@@ -166,7 +182,7 @@ def decode(key: bytes, value: bytes | None) -> Record | None:
 @lru_cache(8)  # a commit's records are encoded in one go; names come from clients, so no more of them is kept
 def _key_of_topic(group: str, topic: str) -> bytes:
     """Return what the keys of all partitions begin with."""
-    return _SHORT.pack(_OFFSET_KEY_VERSION) + _string(group) + _string(topic)
+    return SHORT.pack(_OFFSET_KEY_VERSION) + string(group) + string(topic)
 
 
 def _encode_offset(value: OffsetCommit) -> bytes:
@@ -174,16 +190,16 @@ def _encode_offset(value: OffsetCommit) -> bytes:
         bare = _BARE_OFFSET.pack(4, value.offset, value.leader_epoch, 1, value.commit_timestamp_ms)
         return bare + (b"\0" if value.topic_id is None else b"\1\0\x10" + value.topic_id)
     metadata = value.metadata.encode()
-    stamp = _LONG.pack(value.commit_timestamp_ms)
+    stamp = LONG.pack(value.commit_timestamp_ms)
     if value.expire_timestamp_ms >= 0:
-        expire = _LONG.pack(value.expire_timestamp_ms)
-        return b"".join((b"\0\1", _LONG.pack(value.offset), _SHORT.pack(len(metadata)), metadata, stamp, expire))
+        expire = LONG.pack(value.expire_timestamp_ms)
+        return b"".join((b"\0\1", LONG.pack(value.offset), SHORT.pack(len(metadata)), metadata, stamp, expire))
     head = _OFFSET_HEAD.pack(4, value.offset, value.leader_epoch)
     tags = b"\0" if value.topic_id is None else b"\1\0\x10" + value.topic_id
-    return b"".join((head, _unsigned_varint(len(metadata) + 1), metadata, stamp, tags))
+    return b"".join((head, unsigned_varint(len(metadata) + 1), metadata, stamp, tags))
 
 
-def _decode_offset(reader: "_Reader", version: int) -> OffsetCommit:
+def _decode_offset(reader: Reader, version: int) -> OffsetCommit:
     offset = reader.read_long()
     leader_epoch = reader.read_int() if version >= 3 else -1
     metadata = reader.read_string()
@@ -195,31 +211,31 @@ def _decode_offset(reader: "_Reader", version: int) -> OffsetCommit:
 
 def _encode_group(value: GroupMetadata) -> bytes:
     parts = [
-        _SHORT.pack(3),
-        _string(value.protocol_type),
-        _INT.pack(value.generation),
-        _string(value.protocol),
-        _string(value.leader),
-        _LONG.pack(value.state_timestamp_ms),
-        _INT.pack(len(value.members)),
+        SHORT.pack(3),
+        string(value.protocol_type),
+        INT.pack(value.generation),
+        string(value.protocol),
+        string(value.leader),
+        LONG.pack(value.state_timestamp_ms),
+        INT.pack(len(value.members)),
     ]
     for member in value.members:
         parts += (
-            _string(member.member_id),
-            _string(member.instance_id),
-            _string(member.client_id),
-            _string(member.client_host),
-            _INT.pack(member.rebalance_timeout_ms),
-            _INT.pack(member.session_timeout_ms),
-            _INT.pack(len(member.subscription)),
+            string(member.member_id),
+            string(member.instance_id),
+            string(member.client_id),
+            string(member.client_host),
+            INT.pack(member.rebalance_timeout_ms),
+            INT.pack(member.session_timeout_ms),
+            INT.pack(len(member.subscription)),
             member.subscription,
-            _INT.pack(len(member.assignment)),
+            INT.pack(len(member.assignment)),
             member.assignment,
         )
     return b"".join(parts)
 
 
-def _decode_group(reader: "_Reader", version: int) -> GroupMetadata:
+def _decode_group(reader: Reader, version: int) -> GroupMetadata:
     protocol_type, generation = reader.read_string(), reader.read_int()
     protocol, leader = reader.read_nullable_string(), reader.read_nullable_string()
     state_timestamp_ms = reader.read_long() if version >= 2 else -1
@@ -227,7 +243,7 @@ def _decode_group(reader: "_Reader", version: int) -> GroupMetadata:
     return GroupMetadata(protocol_type, generation, protocol, leader, state_timestamp_ms, members)
 
 
-def _decode_member(reader: "_Reader", version: int) -> MemberMetadata:
+def _decode_member(reader: Reader, version: int) -> MemberMetadata:
     member_id = reader.read_string()
     instance_id = reader.read_nullable_string() if version >= 3 else None
     client_id, client_host = reader.read_string(), reader.read_string()
@@ -248,88 +264,3 @@ def _decode_member(reader: "_Reader", version: int) -> MemberMetadata:
         subscription,
         assignment,
     )
-
-
-def _string(text: str | None) -> bytes:
-    if text is None:
-        return b"\xff\xff"
-    encoded = text.encode()
-    return _SHORT.pack(len(encoded)) + encoded
-
-
-def _unsigned_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-class _Reader:
-    """A cursor over one key or value. Lengths are checked against what is there before anything is cut out."""
-
-    __slots__ = ("_data", "_position", "compact")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
-        self.compact = False
-
-    def read_short(self) -> int:
-        value: int = _SHORT.unpack_from(self._data, self._position)[0]
-        self._position += 2
-        return value
-
-    def read_int(self) -> int:
-        value: int = _INT.unpack_from(self._data, self._position)[0]
-        self._position += 4
-        return value
-
-    def read_long(self) -> int:
-        value: int = _LONG.unpack_from(self._data, self._position)[0]
-        self._position += 8
-        return value
-
-    def read_string(self) -> str:
-        text = self.read_nullable_string()
-        if text is None:
-            raise ValueError("null where a string must be")
-        return text
-
-    def read_nullable_string(self) -> str | None:
-        length = self._varint() - 1 if self.compact else self.read_short()
-        return None if length < 0 else self._take(length).decode()
-
-    def read_bytes(self) -> bytes:
-        length = self._varint() - 1 if self.compact else self.read_int()
-        return b"" if length < 0 else self._take(length)
-
-    def read_count(self) -> int:
-        count = self._varint() - 1 if self.compact else self.read_int()
-        if count > len(self._data):  # an element takes a byte at least
-            raise ValueError(f"{count} elements in {len(self._data)} bytes")
-        return max(count, 0)
-
-    def read_tagged_fields(self) -> dict[int, bytes]:
-        return {self._varint(): self._take(self._varint()) for _ in range(self._varint())}
-
-    def _varint(self) -> int:
-        value = 0
-        for shift in range(0, 35, 7):
-            if self._position >= len(self._data):
-                raise ValueError("cut short")
-            byte = self._data[self._position]
-            self._position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise ValueError("a varint is longer than 5 bytes")
-
-    def _take(self, length: int) -> bytes:
-        end = self._position + length
-        if end > len(self._data):
-            raise ValueError(f"{length} bytes announced, {len(self._data) - self._position} left")
-        piece = self._data[self._position : end]
-        self._position = end
-        return piece

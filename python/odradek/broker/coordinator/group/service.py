@@ -10,8 +10,8 @@ Source: Kafka `GroupCoordinatorService`.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Final, NamedTuple, Protocol, cast
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 from uuid import uuid4
 
 from odradek.broker.coordinator.clock import Alarm, Clock
@@ -21,11 +21,17 @@ from odradek.broker.coordinator.group.gathering import Lookups
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
 from odradek.broker.coordinator.group.pulse import Heartbeats, Pulse
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
-from odradek.broker.coordinator.group.settings import GroupSettings
-from odradek.broker.coordinator.group.shard import GroupShard
+from odradek.broker.coordinator.group.settings import GroupSettings, Names
+from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard
 from odradek.broker.coordinator.group.states import State
 from odradek.broker.coordinator.runtime import Log, Runtime
 from odradek.errors import CoordinatorNotAvailableError, ErrorCode, InvalidGroupIdError, KafkaError
+
+if TYPE_CHECKING:
+    from odradek.broker.coordinator.group.consumer import ConsumerGroup
+    from odradek.broker.coordinator.group.consumer_members import ConsumerState, HeartbeatAnswer, HeartbeatRequest
+    from odradek.broker.coordinator.group.consumer_service import ConsumerGroups
+    from odradek.broker.coordinator.group.target import ClusterTopics
 
 __all__ = ["OFFSETS_TOPIC", "GroupCoordinator", "ListedGroup", "OffsetsTopic", "partition_of"]
 
@@ -54,7 +60,7 @@ class OffsetsTopic(Protocol):
         ...
 
 
-class GroupEngine(Log, Heartbeats, Protocol):
+class GroupEngine(Log, Heartbeats, Names, Protocol):
     """What of the engine the coordinator needs."""
 
 
@@ -63,14 +69,25 @@ class ListedGroup(NamedTuple):
 
     group_id: str
     protocol_type: str
-    state: State
+    state: "State | ConsumerState"
+    type_name: str
+    """`classic` or `consumer`."""
 
 
 class GroupCoordinator:
     """All groups this broker coordinates. Belongs to the broker's event loop."""
 
-    def __init__(self, settings: GroupSettings, engine: GroupEngine, topic: OffsetsTopic, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: GroupSettings,
+        engine: GroupEngine,
+        topic: OffsetsTopic,
+        clock: Clock,
+        topics: "ClusterTopics",
+    ) -> None:
         self._settings = settings
+        self._engine = engine
+        self._topics = topics
         self._topic = topic
         self._clock = clock
         self._partition_count = 0
@@ -136,8 +153,13 @@ class GroupCoordinator:
         group = shard.groups.get(group_id)
         if group is None and request.member_id:
             return Joined(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
+        if group is not None and not isinstance(group, ClassicGroup):
+            if not group.is_empty:
+                return Joined(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id)
+            self._runtime.commit(shard.partition, shard.ending(group))
+            group = None
         if group is None:
-            group = shard.group_or_new(group_id)
+            group = shard.groups[group_id] = ClassicGroup(group_id, self._settings.limits)
             # A group is known from its first member on, even if the broker dies before the first generation.
             group.records.append(GroupMetadata("", 0, None, None, -1))
         if group.state is State.EMPTY:
@@ -156,7 +178,7 @@ class GroupCoordinator:
         assignments: Mapping[str, bytes],
     ) -> Synced:
         """Return a member's assignment, as soon as the leader has brought it; see `ClassicGroup.sync`."""
-        shard, group = self._find(group_id)
+        shard, group = self._find_classic(group_id)
         if group is None:
             return Synced(ErrorCode.UNKNOWN_MEMBER_ID)
         waiter: asyncio.Future[Synced] = self._loop.create_future()
@@ -166,19 +188,34 @@ class GroupCoordinator:
 
     def heartbeat(self, group_id: str, who: Identity) -> ErrorCode:
         """Keep a member alive; the answer says whether it must join again."""
-        _, group = self._find(group_id)
+        _, group = self._find_classic(group_id)
         if group is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
         return group.heartbeat(who, self._clock.monotonic_ms())
 
     def leave(self, group_id: str, who: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
         """Remove members by (member id, instance id), each with its own result."""
-        shard, group = self._find(group_id)
+        shard, group = self._find_classic(group_id)
         if group is None:
             return [ErrorCode.UNKNOWN_MEMBER_ID for _ in who]
         errors = group.leave(who, self._clock.monotonic_ms())
         self._settle(shard, group)
         return errors
+
+    async def consumer_heartbeat(self, request: "HeartbeatRequest", version: int) -> "HeartbeatAnswer":
+        """Serve a heartbeat of the consumer protocol (KIP-848): joining, staying, leaving.
+
+        Raises:
+            KafkaError: also what `consumer_heartbeat.py` says, GROUP_ID_NOT_FOUND (69), and UNSUPPORTED_VERSION (35)
+                where `group.coordinator.rebalance.protocols` leaves the protocol out.
+        """
+        if not self._settings.serves_consumer_protocol:
+            raise KafkaError.of(ErrorCode.UNSUPPORTED_VERSION)
+        self._consumers.check(request, version)
+        if not self._partitions():
+            self._partition_count = await self._topic.create()
+        shard = self._shard_of(request.group_id)
+        return self._consumers.heartbeat(shard, shard.groups.get(request.group_id), request)
 
     # Offsets
 
@@ -189,6 +226,7 @@ class GroupCoordinator:
         commits: Mapping[tuple[str, int], tuple[int, int, str, bytes | None]],
         *,
         retention_ms: int = -1,
+        knows_epochs: bool = True,
     ) -> dict[tuple[str, int], ErrorCode]:
         """Store offsets, all or none of those whose metadata is short enough.
 
@@ -197,19 +235,25 @@ class GroupCoordinator:
             who: the member; no member may commit only in a group without members.
             commits: by (topic, partition): offset, leader epoch or -1, metadata, the topic's 16-byte id.
             retention_ms: -1 = `offsets.retention.minutes`.
+            knows_epochs: the request is of a version that members of consumer groups may use.
 
         Raises:
             KafkaError: also GROUP_ID_NOT_FOUND (69), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID,
-                REBALANCE_IN_PROGRESS: nothing was stored.
+                REBALANCE_IN_PROGRESS, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION: nothing was stored.
         """
         if not self._partitions():
             self._partition_count = await self._topic.create()
         shard = self._shard_of(group_id)
         group = shard.groups.get(group_id)
-        if group is not None:
+        if isinstance(group, ClassicGroup):
             error = group.check_commit(who, self._clock.monotonic_ms())
             if error:
                 raise KafkaError.of(error)
+        elif group is not None:
+            if not knows_epochs and not group.is_empty:
+                raise KafkaError.of(ErrorCode.UNSUPPORTED_VERSION)
+            places = ((commit[3], index) for (_, index), commit in commits.items())
+            group.check_commit(who.member_id, who.generation, places)
         elif who.generation >= 0:
             raise KafkaError.of(ErrorCode.GROUP_ID_NOT_FOUND)
         results = {}
@@ -232,11 +276,26 @@ class GroupCoordinator:
                 raise
         return results
 
-    def offsets(self, group_id: str) -> Mapping[str, Mapping[int, OffsetCommit]]:
-        """Return a group's committed offsets by topic and partition; empty for an unknown group."""
+    def offsets(
+        self, group_id: str, member_id: str | None = None, epoch: int = -1
+    ) -> Mapping[str, Mapping[int, OffsetCommit]]:
+        """Return a group's committed offsets by topic and partition; empty for an unknown group.
+
+        Args:
+            group_id: the group.
+            member_id: who asks, if it is a member of a consumer group.
+            epoch: the epoch it knows, -1 if it is none.
+
+        Raises:
+            KafkaError: also UNKNOWN_MEMBER_ID (25), STALE_MEMBER_EPOCH (113).
+        """
         if not self._partitions():
             return {}
-        return self._shard_of(group_id).offsets.of_group(group_id)
+        shard = self._shard_of(group_id)
+        group = shard.groups.get(group_id)
+        if group is not None and not isinstance(group, ClassicGroup):
+            group.check_fetch(member_id, epoch)
+        return shard.offsets.of_group(group_id)
 
     def delete_offsets(self, group_id: str, partitions: Mapping[str, Sequence[int]]) -> dict[str, ErrorCode]:
         """Delete offsets of topics that the group does not consume; the result is by topic.
@@ -247,12 +306,12 @@ class GroupCoordinator:
         shard, group = self._find(group_id)
         if group is None:
             raise KafkaError.of(ErrorCode.GROUP_ID_NOT_FOUND)
-        if group.state is not State.EMPTY and not group.is_consumer_group:
+        if isinstance(group, ClassicGroup) and not group.is_empty and not group.is_consumer_group:
             raise KafkaError.of(ErrorCode.NON_EMPTY_GROUP)
         known = shard.offsets.of_group(group_id)
         results, tombstones = {}, []
         for topic, indexes in partitions.items():
-            if group.state is not State.EMPTY and group.consumes(topic):
+            if not group.is_empty and group.consumes(topic):
                 results[topic] = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
                 continue
             results[topic] = ErrorCode.NONE
@@ -279,23 +338,29 @@ class GroupCoordinator:
         if self._runtime.loading:
             raise KafkaError.of(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return [
-            ListedGroup(group.group_id, group.protocol_type or "", group.state)
+            ListedGroup(group.group_id, group.protocol_type or "", group.state, group.type_name)
             for shard in self._shards()
             for group in shard.groups.values()
         ]
 
-    def describe(self, group_id: str) -> ClassicGroup | None:
+    def describe(self, group_id: str) -> AnyGroup | None:
         """Return a group to read from, None if there is none."""
         if not self._partitions():
             return None
         return self._shard_of(group_id).groups.get(group_id)
+
+    def assignor_of(self, group: "ConsumerGroup") -> str:
+        """Return the name of the assignor that a consumer group goes by."""
+        from odradek.broker.coordinator.group.target import preferred_assignor  # noqa: PLC0415
+
+        return preferred_assignor(group, self._settings.consumer_assignors)
 
     def delete_group(self, group_id: str) -> ErrorCode:
         """Delete a group without members, with all its offsets."""
         group = self.describe(group_id)
         if group is None:
             return ErrorCode.GROUP_ID_NOT_FOUND
-        if group.state is not State.EMPTY:
+        if not group.is_empty:
             return ErrorCode.NON_EMPTY_GROUP
         shard = self._shard_of(group_id)
         self._bury(shard, shard.deletion(group))
@@ -312,7 +377,18 @@ class GroupCoordinator:
     def _shard_of(self, group_id: str) -> GroupShard:
         return cast("GroupShard", self._runtime.shard(partition_of(group_id, self._partition_count)))
 
-    def _find(self, group_id: str) -> tuple[GroupShard, ClassicGroup | None]:
+    @cached_property
+    def _consumers(self) -> "ConsumerGroups":
+        from odradek.broker.coordinator.group.consumer_service import ConsumerGroups  # noqa: PLC0415 - see AnyGroup
+
+        return ConsumerGroups(self._settings, self._runtime, self._topics, self._engine, self._clock)
+
+    def _find_classic(self, group_id: str) -> tuple[GroupShard, ClassicGroup | None]:
+        """Return the shard and the group, none if it is a consumer group: it has no member of the classic protocol."""
+        shard, group = self._find(group_id)
+        return shard, group if isinstance(group, ClassicGroup) else None
+
+    def _find(self, group_id: str) -> tuple[GroupShard, AnyGroup | None]:
         if not group_id:
             raise InvalidGroupIdError
         if not self._partitions():
@@ -324,10 +400,15 @@ class GroupCoordinator:
         return cast("list[GroupShard]", list(self._runtime.loaded()))
 
     def _make_shard(self, partition: int) -> GroupShard:
-        return GroupShard(partition, self._settings.limits, self._clock, self._settle)
+        return GroupShard(
+            partition, self._settings.limits, self._clock, self._settle, self._settings.consumer_session_timeout_ms
+        )
 
-    def _settle(self, shard: GroupShard, group: ClassicGroup) -> None:
+    def _settle(self, shard: GroupShard, group: AnyGroup) -> None:
         """Carry out what an event has left in a group: append, answer, set the alarm."""
+        if not isinstance(group, ClassicGroup):
+            self._set_alarm(shard, group)
+            return
         while group.records:
             settled, group.records = group.records, []
             stamp = self._clock.wall_ms()
@@ -347,9 +428,9 @@ class GroupCoordinator:
         self._pulse.follow(group)
         self._set_alarm(shard, group)
 
-    def _set_alarm(self, shard: GroupShard, group: ClassicGroup) -> None:
+    def _set_alarm(self, shard: GroupShard, group: AnyGroup) -> None:
         when_ms, alarm = self._alarms.get(group.group_id, (float("inf"), None))
-        if group.state is State.DEAD:
+        if group.is_dead:
             if alarm is not None:
                 alarm.cancel()
                 del self._alarms[group.group_id]
@@ -359,8 +440,12 @@ class GroupCoordinator:
             wake = partial(self._wake, shard, group)
             self._alarms[group.group_id] = group.wake_at_ms, self._clock.call_at(group.wake_at_ms, wake)
 
-    def _wake(self, shard: GroupShard, group: ClassicGroup) -> None:
+    def _wake(self, shard: GroupShard, group: AnyGroup) -> None:
         del self._alarms[group.group_id]
+        if not isinstance(group, ClassicGroup):
+            self._consumers.expire(shard, group)
+            self._set_alarm(shard, group)
+            return
         self._pulse.listen(group)
         group.expire(self._clock.monotonic_ms())
         self._settle(shard, group)

@@ -1,12 +1,19 @@
-"""The broker settings that the group coordinator goes by, as one frozen value."""
+"""The broker settings that the group coordinator goes by, as one frozen value; and what it asks of the engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 from odradek.broker.coordinator.group.states import Limits
 from odradek.config.broker import BrokerSettings
 
-__all__ = ["GroupSettings"]
+__all__ = ["GroupSettings", "Names"]
+
+
+class Names(Protocol):
+    """What of the engine consumer groups need; see `_native.pyi`."""
+
+    def matching_names(self, expression: str, names: Sequence[str]) -> list[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,16 @@ class GroupSettings:
     """`offsets.retention.check.interval.ms`."""
     max_batch_bytes: int = 1_048_588
     """`message.max.bytes`: the largest batch `__consumer_offsets` takes."""
+    serves_consumer_protocol: bool = True
+    """`group.coordinator.rebalance.protocols` names `consumer`."""
+    consumer_session_timeout_ms: int = 45_000
+    """`group.consumer.session.timeout.ms`."""
+    consumer_heartbeat_interval_ms: int = 5_000
+    """`group.consumer.heartbeat.interval.ms`."""
+    consumer_max_size: int = 2**31 - 1
+    """`group.consumer.max.size`."""
+    consumer_assignors: tuple[str, ...] = ("uniform", "range")
+    """`group.consumer.assignors`: the first is the default."""
 
     @classmethod
     def from_broker(cls, settings: BrokerSettings) -> Self:
@@ -39,4 +56,9 @@ class GroupSettings:
             number("offsets.retention.minutes") * 60_000,
             number("offsets.retention.check.interval.ms"),
             number("message.max.bytes"),
+            "consumer" in settings.words("group.coordinator.rebalance.protocols"),
+            number("group.consumer.session.timeout.ms"),
+            number("group.consumer.heartbeat.interval.ms"),
+            number("group.consumer.max.size"),
+            settings.words("group.consumer.assignors"),
         )
