@@ -19,10 +19,10 @@ from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.states import Limits
 from odradek.broker.handlers import load
 from odradek.client.consumer.assignors import ASSIGNORS
-from odradek.client.consumer.classic_member import ClassicMember
 from odradek.client.consumer.commits import Commits
 from odradek.client.consumer.group_calls import GroupCalls
 from odradek.client.consumer.handover import Assign, Handover, Lost, Revoke
+from odradek.client.consumer.protocols import MEMBERSHIPS
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Holdings
 from odradek.client.consumer.wanted import Wanted
@@ -95,6 +95,11 @@ class SimTransport:
             raise DisconnectedError("cut")
         counts = self._world.counts
         return dict(counts) if topics is None else {topic: counts[topic] for topic in topics if topic in counts}
+
+    async def topic_names(self, topic_ids):
+        if self.cut:
+            raise DisconnectedError("cut")
+        return {one: name for name, one in self._world.topic_ids.items() if one in topic_ids}
 
     def known_counts(self):
         return dict(self._world.counts)
@@ -186,7 +191,18 @@ class World:
 class Sim:
     """One consumer of group `g`."""
 
-    def __init__(self, world, assignors, *, instance_id=None, topics="t", name=None, **options):
+    def __init__(
+        self,
+        world,
+        assignors=(),
+        *,
+        transport=None,
+        protocol="classic",
+        instance_id=None,
+        topics="t",
+        name=None,
+        **options,
+    ):
         self.world = world
         self.instance_id = instance_id
         self.name = name or f"m{len(world.members)}"
@@ -194,7 +210,7 @@ class Sim:
         self._due = asyncio.Event()
         self.handover = Handover(loop, self._due.set)
         self.holdings = Holdings()
-        self.transport = SimTransport(world)
+        self.transport = transport or SimTransport(world)
         clock = SimClock(world.clock)
         settings = GroupSettings(
             "g",
@@ -206,7 +222,7 @@ class Sim:
             **options,
         )
         calls = GroupCalls(self.transport, settings)
-        self.membership = ClassicMember(
+        self.membership = MEMBERSHIPS[protocol](
             calls, self.transport, self.handover, settings, Wanted.of(topics), clock=clock, poll_age=self._poll_age
         )
         self.commits = Commits(calls, settings, self.holdings, lambda: self.membership, clock)

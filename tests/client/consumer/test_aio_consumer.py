@@ -6,22 +6,22 @@ import gc
 import time
 
 import pytest
-from consuming import PATIENCE_S, QUICK
+from consuming import PATIENCE_S, quick
 
 import odradek.aio
 from odradek.errors import ClosedError, MaxPollExceededError, UsageError
 from odradek.types import TopicPartition
 
-pytestmark = pytest.mark.brokers("odradek", "kafka")
+pytestmark = [pytest.mark.brokers("odradek", "kafka"), pytest.mark.protocols("classic", "consumer")]
 
 
 @pytest.fixture
-async def consumer(bootstrap):
+async def consumer(bootstrap, protocol):
     """Return a function that makes consumers; all are closed in the end."""
     made = []
 
     def make(group_id=None, **options):
-        made.append(odradek.aio.Consumer(bootstrap, group_id=group_id, **{**QUICK, **options}))
+        made.append(odradek.aio.Consumer(bootstrap, group_id=group_id, **quick(protocol, **options)))
         return made[-1]
 
     yield make
@@ -169,7 +169,7 @@ async def test_an_unsubscribe_that_is_cancelled_goes_on_and_frees_its_partitions
 async def test_a_loop_that_only_polls_and_never_waits_keeps_its_membership(consumer, topic, produce, unique):
     produce(topic, 20_000)
     told = []
-    one = consumer(unique("group"), session_timeout_ms=6_000, max_poll_records=1)
+    one = consumer(unique("group"), max_poll_records=1)
     await one.subscribe(topic, on_assigned=told.append, on_revoked=told.append)
     await until(one.assignment, one)
     heartbeats = one._core.membership._requests.heartbeat
@@ -245,10 +245,10 @@ def forget(held):
 
 
 async def test_a_forgotten_member_warns_and_gives_its_place_up_when_its_session_ends(
-    bootstrap, consumer, topic, unique
+    bootstrap, consumer, topic, unique, protocol
 ):
     group_id = unique("group")
-    held = [odradek.aio.Consumer(bootstrap, group_id=group_id, **QUICK)]
+    held = [odradek.aio.Consumer(bootstrap, group_id=group_id, **quick(protocol))]
     await held[0].subscribe(topic)
     await until(held[0].assignment, held[0])
     with pytest.warns(ResourceWarning, match="was not closed"):
@@ -258,13 +258,13 @@ async def test_a_forgotten_member_warns_and_gives_its_place_up_when_its_session_
     await until(other.assignment, other)  # max_poll_interval_ms is 5 minutes: heartbeats have ended
 
 
-def test_it_works_under_uvloop(bootstrap, topic, produce, unique):
+def test_it_works_under_uvloop(bootstrap, topic, produce, unique, protocol):
     import uvloop
 
     produce(topic, 10)
 
     async def main():
-        async with odradek.aio.Consumer(bootstrap, group_id=unique("group"), **QUICK) as one:
+        async with odradek.aio.Consumer(bootstrap, group_id=unique("group"), **quick(protocol)) as one:
             await one.subscribe(topic)
             return await read(one, 10)
 

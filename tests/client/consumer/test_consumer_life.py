@@ -13,13 +13,13 @@ import warnings
 from pathlib import Path
 
 import pytest
-from consuming import QUICK, read, until
+from consuming import quick, read, until
 
 import odradek
 from odradek.errors import ClosedError, ConfigError, ForkedError, NoBrokersAvailableError, TimeoutError  # noqa: A004
 from odradek.types import TopicPartition
 
-pytestmark = pytest.mark.brokers("odradek", "kafka")
+pytestmark = [pytest.mark.brokers("odradek", "kafka"), pytest.mark.protocols("classic", "consumer")]
 
 
 def test_closing_twice_is_fine_and_everything_else_is_a_closed_error(consumer, topic, unique):
@@ -115,8 +115,8 @@ INTERRUPTED = """
 import os, signal, sys, threading, time
 import odradek
 from odradek.types import TopicPartition
-bootstrap, topic, call = sys.argv[1:]
-one = odradek.Consumer(bootstrap, group_id="ctrl-c", heartbeat_interval_ms=200)
+bootstrap, topic, call, protocol = sys.argv[1:]
+one = odradek.Consumer(bootstrap, group_id="ctrl-c-" + protocol, group_protocol=protocol)
 one.subscribe(topic)
 if call == "callback":
     one.subscribe(topic, on_assigned=lambda partitions: threading.Event().wait())
@@ -141,9 +141,9 @@ one.close()
 
 
 @pytest.mark.parametrize("call", ["poll", "next", "poll_arrow", "callback", "end_offsets"])
-def test_ctrl_c_ends_every_blocking_call_at_once(bootstrap, topic, call):
+def test_ctrl_c_ends_every_blocking_call_at_once(bootstrap, topic, call, protocol):
     child = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, bootstrap, topic, call], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", INTERRUPTED, bootstrap, topic, call, protocol], stdout=subprocess.PIPE, text=True
     )
     try:
         assert child.stdout.readline() == "calling\n"
@@ -173,27 +173,32 @@ def silent_port():
         yield server.getsockname()[1]
 
 
-def test_a_port_where_nobody_listens_is_named_by_the_first_poll():
+@pytest.mark.protocols
+@pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
+def test_a_port_where_nobody_listens_is_named_by_the_first_poll(group_protocol):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with odradek.Consumer(f"127.0.0.1:{port}", group_id="g", request_timeout_ms=1_500, **QUICK_HERE) as one:
+    options = {**QUICK_HERE, "group_protocol": group_protocol}
+    with odradek.Consumer(f"127.0.0.1:{port}", group_id="g", request_timeout_ms=1_500, **options) as one:
         one.subscribe("topic")
         with pytest.raises(NoBrokersAvailableError, match=f"127.0.0.1:{port}"):
             one.poll(20)
 
 
-def test_a_server_that_says_nothing_is_named_by_the_first_poll(silent_port):
-    options = {**QUICK_HERE, "socket_connection_setup_timeout_ms": 500}
+@pytest.mark.protocols
+@pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
+def test_a_server_that_says_nothing_is_named_by_the_first_poll(silent_port, group_protocol):
+    options = {**QUICK_HERE, "socket_connection_setup_timeout_ms": 500, "group_protocol": group_protocol}
     with odradek.Consumer(f"127.0.0.1:{silent_port}", group_id="g", request_timeout_ms=1_500, **options) as one:
         one.subscribe("topic")
         with pytest.raises(NoBrokersAvailableError, match=f"127.0.0.1:{silent_port}"):
             one.poll(20)
 
 
-def test_closing_ends_in_time_when_the_broker_is_gone(own_broker, produce, caplog):
+def test_closing_ends_in_time_when_the_broker_is_gone(own_broker, produce, caplog, protocol):
     broker = own_broker()
     produce("topic", 1, to=broker.bootstrap)
-    one = odradek.Consumer(broker.bootstrap, group_id="g", **QUICK)
+    one = odradek.Consumer(broker.bootstrap, group_id="g", **quick(protocol))
     one.subscribe("topic")
     read(one, 1)
     broker.kill()
@@ -205,10 +210,10 @@ def test_closing_ends_in_time_when_the_broker_is_gone(own_broker, produce, caplo
     assert "may be read again" in caplog.text
 
 
-def test_a_consumer_rides_through_a_broker_that_comes_back(own_broker, produce):
+def test_a_consumer_rides_through_a_broker_that_comes_back(own_broker, produce, protocol):
     broker = own_broker()
     produce("topic", 1, prefix="before", to=broker.bootstrap)
-    with odradek.Consumer(broker.bootstrap, group_id="g", **QUICK) as one:
+    with odradek.Consumer(broker.bootstrap, group_id="g", **quick(protocol)) as one:
         one.subscribe("topic")
         assert read(one, 1)[0].value == b"before-0"
         one.commit()
@@ -220,4 +225,4 @@ def test_a_consumer_rides_through_a_broker_that_comes_back(own_broker, produce):
         one.commit()
 
 
-QUICK_HERE = {name: value for name, value in QUICK.items() if name != "auto_offset_reset"} | {"fetch_max_wait_ms": 200}
+QUICK_HERE = {"metadata_max_age_ms": 1_000, "fetch_max_wait_ms": 200}

@@ -17,18 +17,16 @@ import odradek
 from odradek.errors import CommitFailedError, KafkaError, TimeoutError  # noqa: A004
 from odradek.types import TopicPartition
 
-pytestmark = pytest.mark.brokers("odradek", "kafka")
-
 PARTITIONS = 8
 CROWD = 10
-SESSION_MS = 3_000
+PATIENCE_S = 40
 
 
 class World:
     """What all members share."""
 
-    def __init__(self, bootstrap, topic, strategy, seed):
-        self.bootstrap, self.topic, self.strategy = bootstrap, topic, strategy
+    def __init__(self, bootstrap, topic, options, seed):
+        self.bootstrap, self.topic, self.options = bootstrap, topic, options
         self.random = random.Random(seed)
         self.lock = threading.Lock()
         self.progress = threading.Condition(self.lock)
@@ -91,13 +89,11 @@ class Member(threading.Thread):
         world = self.world
         consumer = odradek.Consumer(
             world.bootstrap,
-            group_id="storm",
+            group_id=world.topic,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=100,
             max_poll_records=50,
-            partition_assignment_strategy=[world.strategy],
+            **world.options,
         )
         consumer.subscribe(
             world.topic,
@@ -163,32 +159,61 @@ def produce_until(world, over, places):
     assert not failed
 
 
-@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+CLASSIC = {"session_timeout_ms": 3_000, "heartbeat_interval_ms": 100}
+SHARING = {
+    "range": {**CLASSIC, "partition_assignment_strategy": ["range"]},
+    "cooperative-sticky": {**CLASSIC, "partition_assignment_strategy": ["cooperative-sticky"]},
+    "kip-848-uniform": {"group_protocol": "consumer", "group_remote_assignor": "uniform"},
+    "kip-848-range": {"group_protocol": "consumer", "group_remote_assignor": "range"},
+}
+
+
+@pytest.fixture
+def quick_broker():
+    """A broker that has short sessions, as `CLASSIC` has."""
+    with odradek.Broker(group_min_session_timeout_ms=100, num_partitions=PARTITIONS) as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.mark.parametrize("sharing", ["range", "cooperative-sticky"])
 @pytest.mark.parametrize(
     "seconds", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(240)])], ids=lambda n: f"{n}s"
 )
-def test_nothing_is_lost_or_read_again_and_nobody_shares_a_partition(strategy, seconds, unique):
-    with odradek.Broker(group_min_session_timeout_ms=100, num_partitions=PARTITIONS) as broker:
-        world = World(broker.bootstrap_servers, unique("storm"), strategy, seed=seconds)
-        over, places = threading.Event(), set()
-        producing = threading.Thread(target=produce_until, args=(world, over, places))
-        producing.start()
-        try:
-            members = storm(world, seconds)
-        finally:
-            over.set()
-            producing.join()
-        assert len(places) > 20
-        with world.lock:
-            world.progress.wait_for(lambda: places <= world.confirmed.keys() or world.failures, 40)
-        world.over.set()
-        for one in members:
-            one.join(20)
-        assert not world.failures
-        assert not places - world.seen, "lost"
-        assert {place: count for place, count in world.confirmed.items() if count > 1} == {}, "read again"
-        assert not world.guilty()
-        with odradek.Consumer(broker.bootstrap_servers, group_id="storm") as watcher:
-            everywhere = [TopicPartition(world.topic, number) for number in range(PARTITIONS)]
-            committed = watcher.committed(everywhere)
-            assert {one: at.offset for one, at in committed.items() if at} == watcher.end_offsets(everywhere)
+def test_nothing_is_lost_or_read_again_and_nobody_shares_a_partition(sharing, seconds, unique, quick_broker):
+    weather(quick_broker, unique("storm"), SHARING[sharing], seconds)
+
+
+@pytest.mark.brokers("kafka")
+@pytest.mark.parametrize("sharing", ["kip-848-uniform", "kip-848-range"])
+@pytest.mark.parametrize(
+    "seconds", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(300)])], ids=lambda n: f"{n}s"
+)
+def test_the_same_with_apache_kafka(sharing, seconds, make_topic, bootstrap):
+    weather(bootstrap, make_topic("storm", partitions=PARTITIONS), SHARING[sharing], seconds)
+
+
+def weather(bootstrap, topic, options, seconds):
+    """Have a storm of so many seconds and hold what the top of this file says."""
+    world = World(bootstrap, topic, options, seed=seconds)
+    over, places = threading.Event(), set()
+    producing = threading.Thread(target=produce_until, args=(world, over, places))
+    producing.start()
+    try:
+        members = storm(world, seconds)
+    finally:
+        over.set()
+        producing.join()
+    assert len(places) > 20
+    with world.lock:
+        world.progress.wait_for(lambda: places <= world.confirmed.keys() or world.failures, PATIENCE_S)
+    world.over.set()
+    for one in members:
+        one.join(20)
+    assert not world.failures
+    assert not places - world.seen, "lost"
+    assert {place: count for place, count in world.confirmed.items() if count > 1} == {}, "read again"
+    assert not world.guilty()
+    with odradek.Consumer(bootstrap, group_id=topic) as watcher:
+        everywhere = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        committed = watcher.committed(everywhere)
+        assert {one: at.offset for one, at in committed.items() if at} == watcher.end_offsets(everywhere)
