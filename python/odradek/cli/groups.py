@@ -18,7 +18,7 @@ from odradek.cli.reset_offsets import committed_offsets, reset_offsets
 
 if TYPE_CHECKING:
     from odradek.client.admin.admin import Admin
-    from odradek.client.admin.values import GroupDescription
+    from odradek.client.admin.values import GroupDescription, GroupMember
 
 __all__ = ["groups"]
 
@@ -28,7 +28,10 @@ _STATES = {
     "dead": "Dead",
     "preparing-rebalance": "PreparingRebalance",
     "completing-rebalance": "CompletingRebalance",
+    "assigning": "Assigning",
+    "reconciling": "Reconciling",
 }
+_TYPES = ("classic", "consumer")
 
 
 @click.group(
@@ -52,13 +55,14 @@ def _state_name(state: str) -> str:
 
 @groups.command("list", examples=("odradek groups list", "odradek groups list --state empty --json"))
 @click.option("--state", "states", type=click.Choice(sorted(_STATES)), multiple=True, help="Only groups in this state.")
+@click.option("--type", "types", type=click.Choice(_TYPES), multiple=True, help="Only groups of this type.")
 @json_option
 @connection_options
-def list_(cluster: Cluster, states: Sequence[str], as_json: bool) -> None:
-    """List the consumer groups and their states."""
+def list_(cluster: Cluster, states: Sequence[str], types: Sequence[str], as_json: bool) -> None:
+    """List the consumer groups with state and type: `classic`, or `consumer` for those of KIP-848."""
     admin = cluster.admin()
     with cluster.doing("list the groups"):
-        found = admin.list_groups(states=[_STATES[state] for state in states])
+        found = admin.list_groups(states=[_STATES[state] for state in states], types=types)
     rows = sorted((group.group_id, _state_name(group.state), group.type.lower()) for group in found)
     if as_json:
         print_json([{"group": group, "state": state, "type": kind} for group, state, kind in rows])
@@ -103,12 +107,40 @@ def _found(cluster: Cluster, admin: "Admin", name: str) -> "GroupDescription":
             raise CommandError(f"there is no group {name}; `odradek groups list` shows what there is") from error
 
 
+def _epochs(group: "GroupDescription") -> dict[str, int]:
+    """Return what only groups of KIP-848 have."""
+    return {"epoch": group.epoch, "target_epoch": group.target_epoch} if group.epoch >= 0 else {}
+
+
+def _member(group: "GroupDescription", member: "GroupMember") -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "member_id": member.member_id,
+        "instance_id": member.instance_id,
+        "client_id": member.client_id,
+        "host": member.client_host,
+        "partitions": [[place.topic, place.partition] for place in member.assignment],
+    }
+    if group.epoch >= 0:
+        shown |= {
+            "type": member.type or None,
+            "epoch": member.epoch,
+            "target": [[place.topic, place.partition] for place in member.target or ()],
+            "topics": list(member.topics),
+            "pattern": member.pattern or None,
+            "rack": member.rack or None,
+        }
+    return shown
+
+
 @groups.command(examples=("odradek groups describe billing", "odradek groups describe billing shipping --json"))
 @click.argument("group", nargs=-1, required=True)
 @json_option
 @connection_options
 def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:
-    """Show state, members, committed offsets and lag of each GROUP."""
+    """Show state, members, committed offsets and lag of each GROUP.
+
+    Members of a group of KIP-848 have an epoch, and beside their partitions those that they are to have.
+    """
     admin = cluster.admin()
     documents = []
     for name in dict.fromkeys(group):
@@ -118,19 +150,12 @@ def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:
         documents.append(
             {
                 "group": name,
+                "type": found.type.lower(),
                 "state": state,
                 "assignor": found.assignor or None,
                 "coordinator": found.coordinator,
-                "members": [
-                    {
-                        "member_id": member.member_id,
-                        "instance_id": member.instance_id,
-                        "client_id": member.client_id,
-                        "host": member.client_host,
-                        "partitions": [[place.topic, place.partition] for place in member.assignment],
-                    }
-                    for member in found.members
-                ],
+                **_epochs(found),
+                "members": [_member(found, member) for member in found.members],
                 "lag": sum(lag.lag or 0 for lag in lags),
                 "offsets": [asdict(lag) for lag in lags],
             }
@@ -144,28 +169,36 @@ def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:
 
 
 def _print_group(document: dict[str, Any]) -> None:
+    epochs = f"Epoch: {document['epoch']}  Target epoch: {document['target_epoch']}  " if "epoch" in document else ""
     click.echo(
-        f"Group: {document['group']}  State: {document['state']}  Assignor: {document['assignor'] or '-'}  "
+        f"Group: {document['group']}  Type: {document['type']}  State: {document['state']}  "
+        f"Assignor: {document['assignor'] or '-'}  {epochs}"
         f"Coordinator: {document['coordinator']}  Members: {len(document['members'])}  Lag: {document['lag']}"
     )
     if document["members"]:
+        more = ("EPOCH", "TARGET") if epochs else ()
         rows = [
             (
                 member["member_id"],
                 member["instance_id"],
                 member["client_id"],
                 member["host"],
-                " ".join(f"{topic}-{number}" for topic, number in member["partitions"]) or None,
+                _joined(member["partitions"]),
+                *((member["epoch"], _joined(member["target"])) if epochs else ()),
             )
             for member in document["members"]
         ]
-        print_columns(("MEMBER", "INSTANCE", "CLIENT", "HOST", "PARTITIONS"), rows)
+        print_columns(("MEMBER", "INSTANCE", "CLIENT", "HOST", "PARTITIONS", *more), rows)
     if document["offsets"]:
         lags = [
             (lag["topic"], lag["partition"], lag["committed_offset"], lag["end_offset"], lag["lag"], lag["member_id"])
             for lag in document["offsets"]
         ]
         print_columns(("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"), lags)
+
+
+def _joined(places: Sequence[Sequence[Any]]) -> str | None:
+    return " ".join(f"{topic}-{number}" for topic, number in places) or None
 
 
 @groups.command(examples=("odradek groups delete billing",))

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _DEAD: Final = "Dead"
 _CONSUMERS: Final = "consumer"
+_MEMBER_TYPES: Final = {0: "classic", 1: "consumer"}
 
 
 class GroupCalls(Calls):
@@ -178,22 +179,16 @@ class GroupCalls(Calls):
             ApiKey.CONSUMER_GROUP_DESCRIBE,
             lambda m: m.ConsumerGroupDescribeRequest(group_ids=(group,), include_authorized_operations=False),
         )
-        members = tuple(
-            GroupMember(
-                member.member_id,
-                member.instance_id,
-                member.client_id,
-                member.client_host,
-                tuple(
-                    TopicPartition(str(topic.topic_name), number)
-                    for topic in member.assignment.topic_partitions
-                    for number in topic.partitions
-                ),
-            )
-            for member in found.members
-        )
         return GroupDescription(
-            group, found.group_state, _CONSUMERS, _CONSUMERS, found.assignor_name, self._coordinators[group], members
+            group,
+            found.group_state,
+            _CONSUMERS,
+            _CONSUMERS,
+            found.assignor_name,
+            self._coordinators[group],
+            tuple(_modern_member(member) for member in found.members),
+            found.group_epoch,
+            found.assignment_epoch,
         )
 
     async def _describe_classic_group(self, group: str, deadline: Deadline) -> GroupDescription:
@@ -246,3 +241,28 @@ class GroupCalls(Calls):
 
 def _rows(answer: Any) -> Any:
     return answer.results if hasattr(answer, "results") else answer.groups
+
+
+def _modern_member(member: Any) -> GroupMember:
+    return GroupMember(
+        member.member_id,
+        member.instance_id,
+        member.client_id,
+        member.client_host,
+        _places(member.assignment),
+        _MEMBER_TYPES.get(getattr(member, "member_type", -1), ""),
+        member.member_epoch,
+        _places(member.target_assignment),
+        tuple(sorted(member.subscribed_topic_names)),
+        member.subscribed_topic_regex or "",
+        member.rack_id,
+    )
+
+
+def _places(assignment: Any) -> tuple[TopicPartition, ...]:
+    places = (
+        TopicPartition(str(topic.topic_name), number)
+        for topic in assignment.topic_partitions
+        for number in topic.partitions
+    )
+    return tuple(sorted(places))

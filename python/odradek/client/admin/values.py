@@ -161,7 +161,7 @@ class GroupListing:
     protocol_type: str
     """"consumer" of consumers."""
     state: str
-    """"Stable", "Empty", "PreparingRebalance", "CompletingRebalance", "Dead", ..."""
+    """"Stable", "Empty", "Dead"; classic: "PreparingRebalance", "CompletingRebalance"; KIP-848: "Assigning", "Reconciling"."""
     type: str
     """"classic", "consumer", "share", ..."""
 
@@ -175,7 +175,19 @@ class GroupMember:
     client_id: str
     client_host: str
     assignment: tuple[TopicPartition, ...]
-    """Empty also when the group is no consumers' group."""
+    """What it has. Empty also when the group is no consumers' group."""
+    type: str = ""
+    """In a group of type "consumer": "consumer", or "classic" for one that still uses the other protocol; "" = not told."""
+    epoch: int = -1
+    """KIP-848: the member's epoch; -1 in a classic group."""
+    target: tuple[TopicPartition, ...] | None = None
+    """KIP-848: what it is to have; None in a classic group."""
+    topics: tuple[str, ...] = ()
+    """KIP-848: names that it is subscribed to."""
+    pattern: str = ""
+    """KIP-848: the broker's kind of pattern that it is subscribed to; "" = none."""
+    rack: str | None = None
+    """KIP-848: its `client.rack`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,10 @@ class GroupDescription:
     coordinator: int
     """Node id."""
     members: tuple[GroupMember, ...]
+    epoch: int = -1
+    """KIP-848: the group's epoch, up by one with each change of members or subscriptions; -1 of a classic group."""
+    target_epoch: int = -1
+    """KIP-848: the group's epoch that the members' targets were computed for; below `epoch` while the assignor is at work."""
 
 
 @dataclass(frozen=True, slots=True)
