@@ -58,17 +58,23 @@ async def eventually(condition):
 
 async def test_members_share_a_topic_and_coroutine_callbacks_are_awaited(consumer, make_topic, produce, unique):
     topic, group = make_topic(partitions=4), unique("group")
-    told = []
+    owned, told = set(), []
 
-    async def noted(partitions):
+    async def came(partitions):
         await asyncio.sleep(0)
-        told.append(partitions)
+        owned.update(partitions)
+        told.append("assigned")
+
+    async def went(partitions):
+        await asyncio.sleep(0)
+        owned.difference_update(partitions)
 
     first, second = consumer(group), consumer(group)
-    await first.subscribe(topic, on_assigned=noted)
+    await first.subscribe(topic, on_assigned=came, on_revoked=went)
     await second.subscribe(topic)
     await until(lambda: len(first.assignment()) == 2 == len(second.assignment()), first, second)
-    assert set(told[-1]) == first.assignment()
+    assert owned == first.assignment()
+    assert told
     values = produce(topic, 100, partitions=4)
     got = await asyncio.gather(read(first, 50), read(second, 50))
     assert sorted(one.value for part in got for one in part) == sorted(one for part in values.values() for one in part)
