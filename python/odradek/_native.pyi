@@ -759,6 +759,10 @@ class Fetcher:
         """Undo `pause`. Raises as it does."""
     def paused(self) -> list[tuple[str, int]]:
         """Return the paused partitions."""
+    def confirm(self) -> None:
+        """Note that the caller has all records that polls have returned."""
+    def take_back(self) -> None:
+        """Put positions back before what polls have returned since `confirm`: Ctrl-C can come between a poll and its caller."""
     def poll(self, timeout_ms: int, max_records: int) -> list[ConsumerRecord]:
         """Return at most so many records, at once if there are some; [] when time is over or `wakeup` was called.
 

@@ -177,6 +177,14 @@ impl PyFetcher {
         py.detach(|| PyArrowBatch::new(columns))
     }
 
+    fn confirm(&self) {
+        self.fetcher.confirm();
+    }
+
+    fn take_back(&self) {
+        self.fetcher.take_back();
+    }
+
     fn wakeup(&self) {
         self.fetcher.wakeup();
     }

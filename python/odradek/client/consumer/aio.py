@@ -76,19 +76,25 @@ class Consumer(ConsumerFace):
         """Return the next records; [] when none came in time. See `odradek.Consumer.poll`."""
         most = most_of(max_records, self._most)
         deadline = None if timeout is None else time.monotonic() + timeout
+        records: list[Any]
         self._enter()
         try:
             while True:
                 await self._settle()
                 if self._core.unread.records:
-                    return self._core.unread.take(most)
-                records: list[Any] = self._fetcher.poll(0, most)
+                    records = self._core.unread.take(most)
+                    break
+                records = self._fetcher.poll(0, most)
                 if records:
-                    return records if self._decode is None else self._decode(records)
+                    records = records if self._decode is None else self._decode(records)
+                    break
                 if await self._nothing_until(deadline):
-                    return []
-        finally:
+                    break
             self._leave()
+        except BaseException:
+            self._give_up()
+            raise
+        return records
 
     async def poll_arrow(self, timeout: float | None = None, max_records: int | None = None) -> "ArrowBatch":  # noqa: ASYNC109
         """Return the next records as one Arrow record batch. See `odradek.Consumer.poll_arrow`."""
@@ -101,9 +107,12 @@ class Consumer(ConsumerFace):
                 await self._settle()
                 batch = self._fetcher.poll_arrow(0, most)
                 if batch.num_rows or await self._nothing_until(deadline):
-                    return batch
-        finally:
+                    break
             self._leave()
+        except BaseException:
+            self._give_up()
+            raise
+        return batch
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -120,7 +129,9 @@ class Consumer(ConsumerFace):
                 raise StopAsyncIteration
             unread.records.extend(records)
         core.polled_at = time.monotonic()  # each step is as good as a poll
-        return unread.records.popleft()
+        record = unread.records[0]  # as in the blocking consumer
+        del unread.records[0]
+        return record
 
     def wakeup(self) -> None:
         """Make a `poll` that waits return with what it has, or the next one; callable from any thread."""
@@ -326,6 +337,7 @@ class Consumer(ConsumerFace):
             raise UsageError("another task is in poll, or poll was called from a callback; give each task its consumer")
         if not self._core.in_use:
             raise UsageError("poll: nothing to read; call subscribe(topics) or assign(partitions) first")
+        self._core.confirm()
         self._polling = True
         self._core.polled_at = None
         self._core.has_polled = True
@@ -333,6 +345,11 @@ class Consumer(ConsumerFace):
     def _leave(self) -> None:
         self._polling = False
         self._core.polled_at = time.monotonic()
+
+    def _give_up(self) -> None:
+        """End a poll that returns nothing because of an error."""
+        self._leave()
+        self._core.take_back()
 
     @contextlib.contextmanager
     def _mine(self) -> Iterator[None]:

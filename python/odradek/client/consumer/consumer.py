@@ -107,12 +107,15 @@ class Consumer(ConsumerFace):
             if not (self._handover.attention or self._woken or core.unread.records or self._decode):
                 wait = FOREVER_MS if timeout is None else milliseconds(timeout)
                 records: list[Any] = self._fetcher.poll(wait, most)
-                if records:
-                    return records
-            return self._poll_on(deadline, most)
-        finally:
-            core.polled_at = time.monotonic()
-            self._turn.release()
+            else:
+                records = []
+            if not records:
+                records = self._poll_on(deadline, most)
+            self._leave()
+        except BaseException:
+            self._give_up()
+            raise
+        return records
 
     def _poll_on(self, deadline: float | None, most: int) -> list[Any]:
         """Poll until the deadline by time.monotonic; 0 = long ago, None = never."""
@@ -146,10 +149,12 @@ class Consumer(ConsumerFace):
                 left = 0 if self._was_woken() else _left(deadline)
                 batch: ArrowBatch = self._fetcher.poll_arrow(left, most)
                 if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
-                    return batch
-        finally:
-            core.polled_at = time.monotonic()
-            self._turn.release()
+                    break
+            self._leave()
+        except BaseException:
+            self._give_up()
+            raise
+        return batch
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -162,7 +167,10 @@ class Consumer(ConsumerFace):
             self._poll_for_next()
         # Not in a turn of its own, which would take longer than all of this; a second thread's poll is refused above.
         core.polled_at = time.monotonic()  # each step is as good as a poll
-        return unread.records.popleft()
+        # Python looks for Ctrl-C behind calls: without one here no record is taken that does not come out.
+        record = unread.records[0]
+        del unread.records[0]
+        return record
 
     def _poll_for_next(self) -> None:
         """Poll for records to iterate over; StopIteration when none come."""
@@ -349,11 +357,29 @@ class Consumer(ConsumerFace):
         """Take the turn for a poll."""
         if not self._turn.acquire(blocking=False):
             raise self._busy()
-        if self._core.polled_at is None:
+        core = self._core
+        if core.polled_at is None:
             self._turn.release()
             raise UsageError("poll was called from a callback that poll itself is running")
-        self._core.polled_at = None
-        self._core.has_polled = True
+        try:
+            core.confirm()
+        except BaseException:
+            self._turn.release()
+            raise
+        core.polled_at = None
+        core.has_polled = True
+
+    def _leave(self) -> None:
+        """Give the turn of a poll back."""
+        now = time.monotonic()
+        self._core.polled_at = now
+        self._turn.release()
+
+    def _give_up(self) -> None:
+        """End a poll that returns nothing because of an error, perhaps Ctrl-C behind its last step."""
+        if self._core.polled_at is None:
+            self._leave()
+        self._core.take_back()
 
     @staticmethod
     def _busy() -> UsageError:

@@ -161,13 +161,23 @@ class Core:
 
     def seek(self, partition: TopicPartition, offset: int, leader_epoch: int = -1) -> None:
         """Go on there; negative numbers are the fetcher's lookups."""
-        self.unread.drop(partition)
         self._sought.add(partition)
         topic, number = partition
         if not self.holdings.position(
             partition, lambda: self.fetcher.set_position(topic, number, offset, leader_epoch)
         ):
             raise UsageError(f"seek: {topic}-{number} is not assigned to this consumer")
+        self.unread.drop(partition)
+
+    def confirm(self) -> None:
+        """Note that the user has all that polls returned so far."""
+        self.fetcher.confirm()
+        self.unread.confirm()
+
+    def take_back(self) -> None:
+        """Put back what was polled since `confirm`: a poll that Ctrl-C ended on its way to the user."""
+        self.fetcher.take_back()
+        self.unread.take_back()
 
     # subscription (on the loop)
 

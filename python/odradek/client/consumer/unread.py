@@ -4,7 +4,8 @@ They count as not polled: not committed, dropped by a seek, put back by a pause,
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Any
 
 from odradek.types import TopicPartition
@@ -18,14 +19,25 @@ class Unread:
     def __init__(self, fetcher: Any) -> None:
         self._fetcher = fetcher
         self.records: deque[Any] = deque()
+        self._taken: list[Any] = []
 
     def __len__(self) -> int:
         return len(self.records)
 
     def take(self, count: int) -> list[Any]:
         """Return up to so many."""
-        records = self.records
-        return [records.popleft() for _ in range(min(count, len(records)))]
+        taken, rest = list(islice(self.records, count)), deque(islice(self.records, count, None))
+        self.records, self._taken = rest, taken
+        return taken
+
+    def confirm(self) -> None:
+        """Note that the user has what was taken."""
+        self._taken = []
+
+    def take_back(self) -> None:
+        """Have what was taken since `confirm` again."""
+        back = deque([*self._taken, *self.records])
+        self.records, self._taken = back, []
 
     def first_offsets(self) -> dict[TopicPartition, int]:
         """Return the offset of each partition's first record here."""
@@ -34,12 +46,12 @@ class Unread:
     def keep(self, partitions: Collection[TopicPartition]) -> None:
         """Drop the records of all other partitions."""
         if self.records:
-            self._filter(lambda one: one in partitions)
+            self.records = self._those(lambda one: one in partitions)
 
     def drop(self, partition: TopicPartition) -> None:
         """Drop the records of one partition: its position is about to change."""
         if self.records:
-            self._filter(lambda one: one != partition)
+            self.records = self._those(lambda one: one != partition)
 
     def put_back(self, partitions: Iterable[TopicPartition]) -> None:
         """Let the fetcher bring the records of these again, when it may."""
@@ -48,11 +60,14 @@ class Unread:
         firsts = self.first_offsets()
         for one in partitions:
             if one in firsts:
-                self.drop(one)
-                self._fetcher.set_position(one.topic, one.partition, firsts[one], -1)
+                rest = self._those(one.__ne__)
+                try:
+                    self._fetcher.set_position(one.topic, one.partition, firsts[one], -1)
+                finally:  # Ctrl-C comes behind the call
+                    self.records = rest
 
-    def _filter(self, wanted: Any) -> None:
-        self.records = deque(one for one in self.records if wanted(TopicPartition(one.topic, one.partition)))
+    def _those(self, wanted: Callable[[TopicPartition], bool]) -> deque[Any]:
+        return deque(one for one in self.records if wanted(TopicPartition(one.topic, one.partition)))
 
 
 def first_offsets(records: Iterable[Any]) -> dict[TopicPartition, int]:

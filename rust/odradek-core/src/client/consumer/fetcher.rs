@@ -45,6 +45,8 @@ pub(super) struct State {
     /// An error of no partition.
     pub failure: Option<ClientError>,
     pub stats: Stats,
+    /// (partition, position, leader epoch) before each chunk of the last poll that gave records; see [`Fetcher::take_back`].
+    handed_out: Vec<(TopicPartition, i64, i32)>,
     /// The driver left something undone for lack of room in a partition's share.
     pub held_back: bool,
     pub closed: bool,
@@ -143,6 +145,7 @@ impl Fetcher {
             queue: VecDeque::new(),
             failure: None,
             stats: Stats::default(),
+            handed_out: Vec::new(),
             held_back: false,
             closed: false,
             polled: false,
@@ -356,6 +359,29 @@ impl Fetcher {
         }
     }
 
+    /// The records that polls have handed out so far are with their reader: [`Fetcher::take_back`] does not bring them again.
+    pub fn confirm(&self) {
+        if let Ok(mut state) = self.state() {
+            state.handed_out.clear();
+        }
+    }
+
+    /// The records handed out since [`Fetcher::confirm`] did not reach their reader: positions go back before them.
+    pub fn take_back(&self) {
+        let Ok(mut guard) = self.state() else { return };
+        let state = &mut *guard;
+        // Backwards, so that a partition ends at its first one. A seek in between may have gone further back.
+        while let Some((partition, position, epoch)) = state.handed_out.pop() {
+            if state.positions.get(&partition).is_some_and(|now| now.position > position) {
+                state.positions.set(&partition, position, epoch);
+            }
+        }
+        state.drop_stale();
+        self.shared.announce(state);
+        drop(guard);
+        self.shared.wake.notify_one();
+    }
+
     fn give_back(&self, mut chunk: Chunk, told: Option<&FetchError>, count: usize) {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -365,6 +391,9 @@ impl Fetcher {
         };
         partition.taken = false;
         let (position, epoch) = chunk.position();
+        if count > 0 {
+            state.handed_out.push((chunk.partition.clone(), partition.position, partition.epoch));
+        }
         if position >= 0 {
             partition.position = position;
             partition.epoch = if epoch >= 0 { epoch } else { partition.epoch };
