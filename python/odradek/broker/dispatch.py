@@ -74,6 +74,8 @@ class Dispatcher:
         self._handlers = handlers
         self._on_fatal = on_fatal
         self._tasks: set[asyncio.Task[None]] = set()
+        self._kept_processor = False
+        """A request was worked on, and the processor not offered since."""
         self._lanes: dict[int, deque[Request]] = {}
         """By connection with a request under way: those that wait behind it. The engine bounds how many it hands over."""
 
@@ -112,8 +114,12 @@ class Dispatcher:
     async def _drive(self, connection_id: int, lane: deque[Request]) -> None:
         try:
             while lane:
+                if self._kept_processor:  # the one before waits: for the other members of its group, if for anything
+                    os.sched_yield()
+                self._kept_processor = True
                 await self._serve(lane.popleft())
                 os.sched_yield()  # an I/O thread that became ready on this core need not wait for a time slice's end
+                self._kept_processor = False
         finally:
             del self._lanes[connection_id]
 

@@ -14,6 +14,7 @@ from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.members import Joined, JoinRequest
 from odradek.errors import KafkaError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.group_answers import join_group_answer
 
 __all__ = ["API_KEY", "VERSIONS", "handle"]
 
@@ -23,7 +24,7 @@ VERSIONS: Final = (0, 9)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-async def handle(ctx: RequestContext, request: Any) -> Any:
+async def handle(ctx: RequestContext, request: Any) -> bytes:
     """Answer a JoinGroup request."""
     version = ctx.api_version
     session_timeout_ms = request.session_timeout // _MILLISECOND
@@ -44,17 +45,14 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         joined = await ctx.broker.groups.join(request.group_id, join)
     except KafkaError as error:
         joined = Joined(error.error_code, request.member_id)
-    m = ctx.schema
-    return m.JoinGroupResponse(
-        error_code=joined.error,
-        generation_id=joined.generation,
+    return join_group_answer(
+        version,
+        error=joined.error,
+        generation=joined.generation,
         protocol_type=joined.protocol_type,
-        protocol_name=joined.protocol if version >= 7 else joined.protocol or "",  # not nullable before
+        protocol=joined.protocol,
         leader=joined.leader,
         skip_assignment=joined.skip_assignment,
         member_id=joined.member_id,
-        members=tuple(
-            m.JoinGroupResponseMember(member_id=member_id, group_instance_id=instance_id, metadata=metadata)
-            for member_id, instance_id, metadata in joined.members
-        ),
+        members=joined.members,
     )

@@ -11,6 +11,7 @@ from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.members import Identity, Synced
 from odradek.errors import ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
+from odradek.protocol.group_answers import sync_group_answer
 
 __all__ = ["API_KEY", "VERSIONS", "handle"]
 
@@ -18,7 +19,7 @@ API_KEY: Final = ApiKey.SYNC_GROUP
 VERSIONS: Final = (0, 5)
 
 
-async def handle(ctx: RequestContext, request: Any) -> Any:
+async def handle(ctx: RequestContext, request: Any) -> bytes:
     """Answer a SyncGroup request."""
     who = Identity(request.member_id, getattr(request, "group_instance_id", None), request.generation_id)
     protocol = (getattr(request, "protocol_type", None), getattr(request, "protocol_name", None))
@@ -30,9 +31,10 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
             synced = await ctx.broker.groups.sync(request.group_id, who, protocol, assignments)
         except KafkaError as error:
             synced = Synced(error.error_code)
-    return ctx.schema.SyncGroupResponse(
-        error_code=synced.error,
+    return sync_group_answer(
+        ctx.api_version,
+        error=synced.error,
         protocol_type=synced.protocol_type,
-        protocol_name=synced.protocol,
+        protocol=synced.protocol,
         assignment=synced.assignment,
     )
