@@ -77,7 +77,14 @@ class Member:
         return await beat(self.service, self.group_id, self.member_id, epoch, instance_id=self.instance_id)
 
     def apply(self):
-        """Give up what is no longer assigned, take what is."""
+        """Give up what is no longer assigned, take what is.
+
+        Who has missed an answer takes nothing until the next: it says that it does not have what it was told before, so
+        another may get that. The protocol has no other safeguard against it, in Apache Kafka either.
+        """
+        if self._missed:
+            self.revoke()
+            return
         self.holds = {topic: set(parts) for topic, parts in self.told.items()}
 
     def revoke(self):
