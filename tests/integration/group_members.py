@@ -1,7 +1,7 @@
 """Members of consumer groups for the integration tests: three client libraries behind one small shape.
 
 `until` polls all members until something holds. Run as a program this file is one librdkafka member in a process of its own, to be killed:
-`python group_members.py BOOTSTRAP GROUP TOPIC` prints a line once it owns something.
+`python group_members.py BOOTSTRAP GROUP TOPIC [consumer]` prints a line once it owns something; `consumer` is the protocol of KIP-848.
 """
 
 import queue
@@ -40,15 +40,16 @@ class Librdkafka:
         """Partitions that were taken away, in order."""
         self.generations = 0
         """How often the client was given an assignment, empty or not."""
+        # In the consumer protocol the broker says how often, and how long a session is.
+        times = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                "session.timeout.ms": SESSION_MS,
-                "heartbeat.interval.ms": 500,
                 "log_level": 0,
+                **({} if config.get("group.protocol") == "consumer" else times),
                 **config,
             }
         )
@@ -149,8 +150,8 @@ class KafkaPython:
 
 def main():
     """Be a member until killed."""
-    bootstrap, group, topic = sys.argv[1:]
-    member = Librdkafka(bootstrap, group, topic)
+    bootstrap, group, topic, *protocol = sys.argv[1:]
+    member = Librdkafka(bootstrap, group, topic, **({"group.protocol": protocol[0]} if protocol else {}))
     until([member], member.owned, "an assignment")
     sys.stdout.write("owns\n")
     sys.stdout.flush()
