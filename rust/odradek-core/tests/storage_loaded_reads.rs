@@ -5,6 +5,7 @@ mod storage_support;
 
 use std::sync::Arc;
 
+use odradek_core::fs::Reach;
 use odradek_core::fs::faulty::{FaultyFileSystem, Operation};
 use odradek_core::log::config::LogConfig;
 use odradek_core::log::partition_log::PartitionLog;
@@ -18,7 +19,7 @@ const ROOM: usize = 1 << 20;
 fn load(log: &PartitionLog, offset: i64, max_bytes: usize, bound: ReadBound, max_range: usize) -> (Vec<u8>, bool) {
     let mut buffer = ReadBuffer::default();
     let mut preload = Preload { buffer: &mut buffer, max_range, max_total: ROOM };
-    let read = log.read_into(offset, max_bytes, true, bound, Some(&mut preload)).unwrap();
+    let read = log.read_into(offset, max_bytes, true, bound, Reach::Cache, Some(&mut preload)).unwrap();
     let Some(slice) = read.slice else {
         assert_eq!((read.loaded_at, buffer.used()), (None, 0));
         return (Vec::new(), false);
@@ -91,7 +92,7 @@ fn consume(fs: &FaultyFileSystem, log: &PartitionLog, max_bytes: usize) -> (usiz
     while offset < log.log_end_offset() {
         buffer.truncate(0);
         let mut preload = Preload { buffer: &mut buffer, max_range: ROOM, max_total: ROOM };
-        let read = log.read_into(offset, max_bytes, true, ReadBound::LogEnd, Some(&mut preload)).unwrap();
+        let read = log.read_into(offset, max_bytes, true, ReadBound::LogEnd, Reach::Cache, Some(&mut preload)).unwrap();
         let at = read.loaded_at.unwrap();
         offset = headers(&buffer.bytes()[at..]).last().unwrap().last_offset() + 1;
         fetches += 1;
@@ -127,7 +128,8 @@ fn a_reader_at_the_end_loads_what_is_appended_next_with_one_read() {
         let before = fs.calls(Operation::Read);
         buffer.truncate(0);
         let mut preload = Preload { buffer: &mut buffer, max_range: ROOM, max_total: ROOM };
-        let read = log.read_into(i64::from(at), ROOM, true, ReadBound::LogEnd, Some(&mut preload)).unwrap();
+        let read =
+            log.read_into(i64::from(at), ROOM, true, ReadBound::LogEnd, Reach::Cache, Some(&mut preload)).unwrap();
         assert_eq!((read.loaded_at, fs.calls(Operation::Read) - before), (Some(0), 1));
         assert_eq!(headers(buffer.bytes())[0].base_offset, i64::from(at));
     }

@@ -406,6 +406,7 @@ impl Engine {
         if let Listening::Running { server, socket } = before {
             drop(socket);
             server.stop(grace);
+            self.state.cold_reads.close();
         }
     }
 

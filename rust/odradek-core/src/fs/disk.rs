@@ -1,14 +1,16 @@
 //! The operating system's files, through rustix and std.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{FlockOperation, fdatasync, flock, syncfs};
-use rustix::io::{Errno, pread, pwritev};
+use rustix::fs::{Advice, FlockOperation, fadvise, fdatasync, flock, sendfile, syncfs};
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
 use super::{DirEntry, FileSystem, LockGuard, LogFile};
 
@@ -19,22 +21,65 @@ const MAX_SLICES: usize = 1024;
 #[derive(Debug, Default, Clone, Copy)]
 pub struct DiskFileSystem;
 
-struct DiskFile(File);
+/// Most that is moved by one call that warms a file.
+const WARMED_BYTES: u64 = 1 << 20;
+
+struct DiskFile {
+    file: File,
+    /// Its file system refused a read that does not wait; tmpfs does, which never makes one wait.
+    always_waits: AtomicBool,
+}
 
 impl LogFile for DiskFile {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         loop {
-            match pread(&self.0, &mut *buf, position) {
+            match pread(&self.file, &mut *buf, position) {
                 Err(Errno::INTR) => {}
                 other => return Ok(other?),
             }
         }
     }
 
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        if self.always_waits.load(Ordering::Relaxed) {
+            return self.read_at(buf, position);
+        }
+        loop {
+            match preadv2(&self.file, &mut [IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT) {
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    self.always_waits.store(true, Ordering::Relaxed);
+                    return self.read_at(buf, position);
+                }
+                // The end of the file, or Linux 5.9 and 5.10, which say 0 for what they would have to wait for.
+                Ok(0) => return self.read_at(buf, position),
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn warm(&self, position: u64, len: u64) -> io::Result<()> {
+        let Some(wanted) = NonZeroU64::new(len) else { return Ok(()) };
+        // All of it is asked of the disk at once; best effort, as the next step asks again and waits.
+        let _ = fadvise(&self.file, position, Some(wanted), Advice::WillNeed);
+        // Waits for the pages without copying them.
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        let (mut position, end) = (position, position.saturating_add(len));
+        while position < end {
+            let count = usize::try_from((end - position).min(WARMED_BYTES)).unwrap_or(usize::MAX);
+            match sendfile(&nowhere, &self.file, Some(&mut position), count) {
+                Err(Errno::INTR) => {}
+                Ok(0) => break,
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
     fn write_all_vectored_at(&self, slices: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         // The common case: one call takes everything, and no slice is touched.
-        let first = match pwritev(&self.0, &slices[..slices.len().min(MAX_SLICES)], position) {
+        let first = match pwritev(&self.file, &slices[..slices.len().min(MAX_SLICES)], position) {
             Err(Errno::INTR) => 0,
             other => other?,
         };
@@ -48,7 +93,7 @@ impl LogFile for DiskFile {
         let mut left = total - first;
         while left > 0 {
             let count = rest.len().min(MAX_SLICES);
-            let written = match pwritev(&self.0, &rest[..count], position) {
+            let written = match pwritev(&self.file, &rest[..count], position) {
                 Err(Errno::INTR) => continue,
                 other => other?,
             };
@@ -63,26 +108,26 @@ impl LogFile for DiskFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(fdatasync(&self.0)?)
+        Ok(fdatasync(&self.file)?)
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file.as_fd())
     }
 }
 
 impl FileSystem for DiskFileSystem {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn LogFile>> {
         let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
-        Ok(Arc::new(DiskFile(file)))
+        Ok(Arc::new(DiskFile { file, always_waits: AtomicBool::new(false) }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! A file system that fails or forgets on purpose (feature `faulty-fs`): the n-th open, read, write or sync fails, and
-//! [`FaultyFileSystem::crash_image`] gives what a disk would hold after the power went.
+//! [`FaultyFileSystem::crash_image`] gives what a disk would hold after the power went. Nor need it be quick: what was
+//! [evicted](FaultyFileSystem::evict) is read from a [`SlowDisk`].
 //!
 //! It keeps every file in memory twice: as the process sees it, and as it was last synced. Names, and renames, are durable
 //! once their folder was synced. That is the least a file system promises, so what survives here survives anywhere.
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::slow_disk::{ColdPages, SlowDisk};
 use super::{DirEntry, FileSystem, LockGuard, LogFile};
 
 /// What can be made to fail.
@@ -34,6 +36,7 @@ pub enum Operation {
 struct Contents {
     live: Vec<u8>,
     durable: Vec<u8>,
+    cold: ColdPages,
 }
 
 type Shared = Arc<Mutex<Contents>>;
@@ -53,10 +56,12 @@ struct State {
 #[derive(Clone, Default)]
 pub struct FaultyFileSystem {
     state: Arc<Mutex<State>>,
+    disk: Arc<SlowDisk>,
 }
 
 struct FaultyFile {
     state: Arc<Mutex<State>>,
+    disk: Arc<SlowDisk>,
     contents: Shared,
 }
 
@@ -98,6 +103,20 @@ impl FaultyFileSystem {
         self.state.lock().calls.get(&operation).copied().unwrap_or(0)
     }
 
+    /// Leaves what was written so far on the disk only: the page cache keeps the first `kept` bytes of each file.
+    pub fn evict(&self, kept: usize) {
+        for contents in self.state.lock().files.values() {
+            let mut contents = contents.lock();
+            contents.cold = ColdPages::behind(kept, contents.live.len());
+        }
+    }
+
+    /// Where reads of what was evicted wait, if a test wants them to.
+    #[must_use]
+    pub fn disk(&self) -> &SlowDisk {
+        &self.disk
+    }
+
     /// What is left when the power goes now. `torn` of the bytes that were written and not synced survive at the end of
     /// each durable file, as the page cache may have written some of them back.
     #[must_use]
@@ -110,24 +129,38 @@ impl FaultyFileSystem {
             if let Some(unsynced) = contents.live.get(bytes.len()..) {
                 bytes.extend_from_slice(&unsynced[..torn.min(unsynced.len())]);
             }
-            let survivor = Arc::new(Mutex::new(Contents { live: bytes.clone(), durable: bytes }));
+            let survivor =
+                Arc::new(Mutex::new(Contents { live: bytes.clone(), durable: bytes, ..Contents::default() }));
             image.files.insert(path.clone(), Arc::clone(&survivor));
             image.durable_names.insert(path.clone(), survivor);
         }
-        Self { state: Arc::new(Mutex::new(image)) }
+        Self { state: Arc::new(Mutex::new(image)), disk: Arc::default() }
     }
 }
 
 impl LogFile for FaultyFile {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         self.state.lock().check(Operation::Read)?;
-        let contents = self.contents.lock();
+        let is_cold = self.contents.lock().cold.cached(position, buf.len()) < buf.len();
+        if is_cold {
+            self.disk.pass();
+        }
+        let mut contents = self.contents.lock();
+        contents.cold.bring_in(position, buf.len());
         let Some(rest) = usize::try_from(position).ok().and_then(|from| contents.live.get(from..)) else {
             return Ok(0);
         };
         let count = rest.len().min(buf.len());
         buf[..count].copy_from_slice(&rest[..count]);
         Ok(count)
+    }
+
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let cached = self.contents.lock().cold.cached(position, buf.len());
+        match cached {
+            0 if !buf.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            _ => self.read_at(&mut buf[..cached], position),
+        }
     }
 
     fn write_all_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
@@ -143,6 +176,7 @@ impl LogFile for FaultyFile {
             contents.live.resize(end, 0);
         }
         contents.live[start..end].copy_from_slice(&bytes);
+        contents.cold.bring_in(position, bytes.len());
         fault
     }
 
@@ -186,7 +220,7 @@ impl FileSystem for FaultyFileSystem {
             }
             None => return not_found(),
         };
-        Ok(Arc::new(FaultyFile { state: Arc::clone(&self.state), contents }))
+        Ok(Arc::new(FaultyFile { state: Arc::clone(&self.state), disk: Arc::clone(&self.disk), contents }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -12,13 +12,38 @@ use std::sync::Arc;
 pub mod disk;
 #[cfg(feature = "faulty-fs")]
 pub mod faulty;
+pub mod reach;
+#[cfg(feature = "faulty-fs")]
+pub mod slow_disk;
 
 pub use disk::DiskFileSystem;
+pub use reach::{Cold, Reach};
+
+/// What is read at a time to warm a file that has no better way.
+const WARMED_BYTES: usize = 64 << 10;
 
 /// An open file, addressed by position; appends are `write_all_at` at the end.
 pub trait LogFile: Send + Sync {
     /// Reads up to `buf.len()` bytes at `position`; 0 at the end of the file.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+    /// As [`Self::read_at`], but only what is in the page cache: fewer bytes up to what is not, and where nothing is
+    /// `WouldBlock`. A file system that can't tell waits.
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.read_at(buf, position)
+    }
+    /// Brings `len` bytes from `position` on, as far as the file has them, into the page cache and waits until they are.
+    fn warm(&self, position: u64, len: u64) -> io::Result<()> {
+        let mut bytes = vec![0; WARMED_BYTES];
+        let (mut position, end) = (position, position.saturating_add(len));
+        while position < end {
+            let wanted = usize::try_from(end - position).unwrap_or(WARMED_BYTES).min(WARMED_BYTES);
+            match self.read_at(&mut bytes[..wanted], position)? {
+                0 => break,
+                read => position += read as u64,
+            }
+        }
+        Ok(())
+    }
     /// Writes every slice, one after the other, at `position` (one system call where the system allows).
     fn write_all_vectored_at(&self, slices: &[io::IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Cuts or extends the file.

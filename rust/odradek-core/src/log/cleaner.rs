@@ -21,6 +21,7 @@ use super::partition_log::{PartitionLog, Segments};
 use super::retention::segment_paths;
 use super::segment::{IndexTracker, Segment};
 use super::time_index::TimeOffset;
+use crate::fs::Reach;
 use crate::record::batch::{BatchHeader, check_crc};
 use crate::record::reader::{Records, payload};
 
@@ -132,7 +133,7 @@ impl<'a> Pass<'a> {
     fn aborted(&self) -> Result<AbortedTxns, LogError> {
         let mut found = Vec::new();
         for segment in self.segments {
-            let collected = segment.txns.collect(&segment.files, 0, i64::MAX, &mut found);
+            let collected = segment.txns.collect(&segment.files, 0, i64::MAX, Reach::Disk, &mut found);
             collected.map_err(|source| segment.error("read the transaction index of", source))?;
         }
         Ok(AbortedTxns::new(found))

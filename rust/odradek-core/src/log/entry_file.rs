@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::entry_pages::EntryPages;
 use super::file_handle::{FileHandle, SegmentFiles};
+use crate::fs::{LogFile, Reach};
 
 /// Entries kept in memory at most; half of them are given up when it is reached.
 const RECENT_ENTRIES: usize = 512;
@@ -36,7 +37,7 @@ impl<const N: usize> Entries<N> {
         self.recent_start + self.recent.len() as u64
     }
 
-    fn get(&self, file: &Access<'_>, index: u64) -> io::Result<[u8; N]> {
+    fn get(&self, file: &Access<'_>, index: u64, reach: Reach) -> io::Result<[u8; N]> {
         if let Some(at) = index.checked_sub(self.recent_start) {
             return self.recent.get(at as usize).copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
         }
@@ -44,7 +45,7 @@ impl<const N: usize> Entries<N> {
             return Ok(entry);
         }
         let mut entry = [0; N];
-        file.0.get(file.1, false)?.read_exact_at(&mut entry, index * N as u64)?;
+        reach.of(&file.0.get(file.1, false)?).read_exact_at(&mut entry, index * N as u64)?;
         Ok(entry)
     }
 
@@ -110,10 +111,10 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// The youngest entry.
-    pub fn last(&self, files: &SegmentFiles) -> io::Result<Option<[u8; N]>> {
+    pub fn last(&self, files: &SegmentFiles, reach: Reach) -> io::Result<Option<[u8; N]>> {
         self.with(files, |entries, file| match entries.count() {
             0 => Ok(None),
-            count => entries.get(file, count - 1).map(Some),
+            count => entries.get(file, count - 1, reach).map(Some),
         })
     }
 
@@ -131,25 +132,36 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// Number of leading entries for which `before` holds; it must hold for a prefix only.
-    pub fn partition_point(&self, files: &SegmentFiles, before: impl Fn(&[u8; N]) -> bool) -> io::Result<u64> {
+    pub fn partition_point(
+        &self,
+        files: &SegmentFiles,
+        reach: Reach,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<u64> {
         self.with(files, |entries, file| {
             if entries.recent.first().is_some_and(&before) || entries.recent_start == 0 {
                 return Ok(entries.recent_start + entries.recent.partition_point(before) as u64);
             }
-            entries.pages.partition_point(&*file.0.get(file.1, false)?, entries.recent_start, before)
+            let file = file.0.get(file.1, false)?;
+            entries.pages.partition_point(&reach.of(&file), entries.recent_start, before)
         })
     }
 
     /// The entry at `index`.
-    pub fn get(&self, files: &SegmentFiles, index: u64) -> io::Result<[u8; N]> {
-        self.with(files, |entries, file| entries.get(file, index))
+    pub fn get(&self, files: &SegmentFiles, index: u64, reach: Reach) -> io::Result<[u8; N]> {
+        self.with(files, |entries, file| entries.get(file, index, reach))
     }
 
     /// The last entry for which `before` holds.
-    pub fn floor(&self, files: &SegmentFiles, before: impl Fn(&[u8; N]) -> bool) -> io::Result<Option<[u8; N]>> {
-        match self.partition_point(files, before)? {
+    pub fn floor(
+        &self,
+        files: &SegmentFiles,
+        reach: Reach,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> io::Result<Option<[u8; N]>> {
+        match self.partition_point(files, reach, before)? {
             0 => Ok(None),
-            count => self.get(files, count - 1).map(Some),
+            count => self.get(files, count - 1, reach).map(Some),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::fs::Cold;
 use crate::record::batch::BatchError;
 
 /// An append, read or directory operation that failed. `net` maps each to a Kafka error code, `odradek-py` to an exception.
@@ -101,4 +102,15 @@ pub enum LogError {
     /// The partition's log is closed or deleted.
     #[error("the log of {0} is closed")]
     Closed(String),
+}
+
+impl LogError {
+    /// What a read that may not wait would have waited for, if it failed for that.
+    #[must_use]
+    pub fn cold(&self) -> Option<&Cold> {
+        match self {
+            Self::Io { source, .. } => Cold::of(source),
+            _ => None,
+        }
+    }
 }

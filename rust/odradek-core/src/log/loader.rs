@@ -22,7 +22,7 @@ use super::producer_state::{ProducerStates, StagedBatch, StagedProducers};
 use super::recovery;
 use super::segment::{IndexTracker, Segment};
 use super::types::AppendOrigin;
-use crate::fs::LogFile;
+use crate::fs::{LogFile, Reach};
 
 /// Opens the log's files and fills in its state. The caller holds the append lock.
 pub(super) fn load(log: &PartitionLog, writer: &mut Writer, origin: Origin) -> Result<(), LogError> {
@@ -96,10 +96,10 @@ fn trusted_end(log: &PartitionLog, segments: &Segments, writer: &mut Writer) -> 
     }
     let failed = |source| active.error("read the index of", source);
     let interval = log.config.load().index_interval_bytes;
-    let position = match active.indexed_greatest().map_err(failed)? {
+    let position = match active.indexed_greatest(Reach::Disk).map_err(failed)? {
         Some(greatest) => {
             writer.tracker = IndexTracker { bytes_since_entry: 0, greatest };
-            active.offsets.last(&active.files).map_err(failed)?.map_or(0, |entry| entry.position)
+            active.offsets.last(&active.files, Reach::Disk).map_err(failed)?.map_or(0, |entry| entry.position)
         }
         None => {
             writer.tracker = IndexTracker::default();

@@ -8,6 +8,7 @@ use super::partition_log::PartitionLog;
 use super::record_rules;
 use super::segment::Segment;
 use super::types::TimestampOffset;
+use crate::fs::Reach;
 
 impl PartitionLog {
     /// First record, in offset order, whose timestamp is at least `timestamp_ms` (ListOffsets by time), exact.
@@ -61,7 +62,7 @@ fn first_record(
     pick: impl Fn(&Located, &dyn Fn() -> Result<Vec<u8>, LogError>) -> Result<Option<TimestampOffset>, LogError>,
 ) -> Result<Option<TimestampOffset>, LogError> {
     let len = segment.len();
-    let Some(first) = segment.find(offset, len, interval)? else { return Ok(None) };
+    let Some(first) = segment.find(offset, len, interval, Reach::Disk)? else { return Ok(None) };
     let file = segment.file()?;
     let mut scanner = BatchScanner::new(&*file, first.position, len);
     while let Some(located) = scanner.next_batch().map_err(|source| segment.error("read", source))? {

@@ -15,6 +15,7 @@ use std::io;
 use super::entry_file::EntryFile;
 use super::file_handle::SegmentFiles;
 use super::file_names::OFFSET_INDEX;
+use crate::fs::Reach;
 
 /// Bytes an entry.
 pub const ENTRY_BYTES: usize = 8;
@@ -67,28 +68,28 @@ impl OffsetIndex {
     }
 
     /// Where to start scanning for `offset`: the greatest entry at or below it, or the start of the segment.
-    pub fn lookup(&self, files: &SegmentFiles, offset: i64) -> io::Result<OffsetPosition> {
+    pub fn lookup(&self, files: &SegmentFiles, offset: i64, reach: Reach) -> io::Result<OffsetPosition> {
         let relative = offset - files.base_offset;
-        let found = self.entries.floor(files, |entry| i64::from(split(entry).0) <= relative)?;
+        let found = self.entries.floor(files, reach, |entry| i64::from(split(entry).0) <= relative)?;
         let start = OffsetPosition { offset: files.base_offset, position: 0 };
         Ok(found.map_or(start, |entry| Self::decode(files, &entry)))
     }
 
     /// The greatest entry whose batch starts at or below `position`, or the start of the segment.
-    pub fn lookup_position(&self, files: &SegmentFiles, position: u64) -> io::Result<OffsetPosition> {
-        let found = self.entries.floor(files, |entry| u64::from(split(entry).1) <= position)?;
+    pub fn lookup_position(&self, files: &SegmentFiles, position: u64, reach: Reach) -> io::Result<OffsetPosition> {
+        let found = self.entries.floor(files, reach, |entry| u64::from(split(entry).1) <= position)?;
         let start = OffsetPosition { offset: files.base_offset, position: 0 };
         Ok(found.map_or(start, |entry| Self::decode(files, &entry)))
     }
 
     /// The last entry.
-    pub fn last(&self, files: &SegmentFiles) -> io::Result<Option<OffsetPosition>> {
-        Ok(self.entries.last(files)?.map(|entry| Self::decode(files, &entry)))
+    pub fn last(&self, files: &SegmentFiles, reach: Reach) -> io::Result<Option<OffsetPosition>> {
+        Ok(self.entries.last(files, reach)?.map(|entry| Self::decode(files, &entry)))
     }
 
     /// Drops entries whose batch starts at or after `position`.
     pub fn truncate_to_position(&self, files: &SegmentFiles, position: u64) -> io::Result<()> {
-        let keep = self.entries.partition_point(files, |entry| u64::from(split(entry).1) < position)?;
+        let keep = self.entries.partition_point(files, Reach::Disk, |entry| u64::from(split(entry).1) < position)?;
         self.entries.truncate(files, keep)
     }
 }

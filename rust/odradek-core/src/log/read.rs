@@ -11,6 +11,7 @@ use super::segment::Segment;
 use super::segment_read::{Loaded, Run, Wanted};
 use super::txn_index::AbortedTxn;
 use super::types::{AbortedTransaction, FileSlice, ReadBound, ReadResult};
+use crate::fs::Reach;
 
 /// Whole batches of one segment, the offset just after them, and where they are loaded.
 struct Span {
@@ -32,20 +33,22 @@ impl PartitionLog {
         at_least_one: bool,
         bound: ReadBound,
     ) -> Result<ReadResult, LogError> {
-        self.read_into(offset, max_bytes, at_least_one, bound, None)
+        self.read_into(offset, max_bytes, at_least_one, bound, Reach::Disk, None)
     }
 
     /// As [`Self::read`]; records for which there is room in `preload` are loaded, and
-    /// [`loaded_at`](ReadResult::loaded_at) tells where.
+    /// [`loaded_at`](ReadResult::loaded_at) tells where. Records that are not loaded were not read, so with
+    /// [`Reach::Cache`] they may yet be cold.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// As [`Self::read`]; with [`Reach::Cache`] one whose [`LogError::cold`] tells what is not in the page cache.
     pub fn read_into(
         &self,
         offset: i64,
         max_bytes: usize,
         at_least_one: bool,
         bound: ReadBound,
+        reach: Reach,
         preload: Option<&mut Preload<'_>>,
     ) -> Result<ReadResult, LogError> {
         self.log_dir.check_online()?;
@@ -62,9 +65,11 @@ impl PartitionLog {
             ReadBound::HighWatermark => high_watermark,
             ReadBound::LogEnd => end_offset,
         };
-        let span = self.span(&segments, Wanted { offset, max_bytes, at_least_one, bound_offset }, preload)?;
+        let span = self.span(&segments, Wanted { offset, max_bytes, at_least_one, bound_offset, reach }, preload)?;
         let aborted = match (&span, bound) {
-            (Some(span), ReadBound::LastStableOffset) => Some(collect_aborted(&segments, offset, span.end_offset)?),
+            (Some(span), ReadBound::LastStableOffset) => {
+                Some(collect_aborted(&segments, offset, span.end_offset, reach)?)
+            }
             (None, ReadBound::LastStableOffset) => Some(Vec::new()),
             _ => None,
         };
@@ -79,7 +84,7 @@ impl PartitionLog {
         wanted: Wanted,
         mut preload: Option<&mut Preload<'_>>,
     ) -> Result<Option<Span>, LogError> {
-        let Wanted { offset, bound_offset, .. } = wanted;
+        let Wanted { offset, bound_offset, reach, .. } = wanted;
         if offset >= bound_offset {
             return Ok(None);
         }
@@ -97,7 +102,7 @@ impl PartitionLog {
                     Loaded::TooMuch | Loaded::Elsewhere => {}
                 }
             }
-            let Some(first) = segment.find(offset, len, interval)? else { continue };
+            let Some(first) = segment.find(offset, len, interval, reach)? else { continue };
             if first.header.base_offset >= bound_offset {
                 return Ok(None);
             }
@@ -114,7 +119,7 @@ impl PartitionLog {
             let limit = if end_offset <= bound_offset {
                 (len, end_offset)
             } else {
-                match segment.find(bound_offset, len, interval)? {
+                match segment.find(bound_offset, len, interval, reach)? {
                     Some(beyond) => (beyond.position, beyond.header.base_offset.max(bound_offset)),
                     None => (len, bound_offset),
                 }
@@ -145,7 +150,7 @@ fn run_up_to(
         let run = Run { position, end_position: first.end_position(), end_offset };
         return Ok(wanted.at_least_one.then_some(run));
     }
-    segment.run_within(first, position + max_bytes).map(Some)
+    segment.run_within(first, position + max_bytes, wanted.reach).map(Some)
 }
 
 fn span_of(segment: &Segment, cuts: u64, run: Run, loaded_at: Option<usize>) -> Result<Span, LogError> {
@@ -164,12 +169,17 @@ pub(super) fn segment_index(segments: &[Arc<Segment>], offset: i64) -> usize {
 }
 
 /// The aborted transactions that touch `offset..end_offset`, sorted by first offset as clients require.
-fn collect_aborted(segments: &Segments, offset: i64, end_offset: i64) -> Result<Vec<AbortedTransaction>, LogError> {
+fn collect_aborted(
+    segments: &Segments,
+    offset: i64,
+    end_offset: i64,
+    reach: Reach,
+) -> Result<Vec<AbortedTransaction>, LogError> {
     let mut found: Vec<AbortedTxn> = Vec::new();
     for segment in &segments[segment_index(segments, offset)..] {
         let complete = segment
             .txns
-            .collect(&segment.files, offset, end_offset, &mut found)
+            .collect(&segment.files, offset, end_offset, reach, &mut found)
             .map_err(|source| segment.error("read the transaction index of", source))?;
         if complete {
             break;

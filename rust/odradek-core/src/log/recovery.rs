@@ -14,7 +14,7 @@ use super::partition_log::{PartitionLog, Segments, Writer};
 use super::read::segment_index;
 use super::retention::retire_files;
 use super::segment::{IndexTracker, Segment};
-use crate::fs::LogFile;
+use crate::fs::{LogFile, Reach};
 use crate::record::batch::{BatchHeader, HEADER_BYTES, check_crc};
 
 /// Bytes read at once; a greater batch gets a buffer of its size.
@@ -114,12 +114,12 @@ impl Scan<'_> {
         let segment = self.segment;
         let files = &segment.files;
         let failed = |source| segment.error("read the index of", source);
-        let fits = segment.indexed_greatest().map_err(failed)?.is_some();
+        let fits = segment.indexed_greatest(Reach::Disk).map_err(failed)?.is_some();
         if !fits || recovery_point <= segment.base_offset() {
             segment.reset_indexes()?;
             return Ok((0, IndexTracker::default()));
         }
-        let entry = segment.offsets.lookup(files, recovery_point - 1).map_err(failed)?;
+        let entry = segment.offsets.lookup(files, recovery_point - 1, Reach::Disk).map_err(failed)?;
         if entry.position == 0 {
             segment.reset_indexes()?;
             return Ok((0, IndexTracker::default()));
@@ -127,7 +127,7 @@ impl Scan<'_> {
         let changed = |result| self.log.log_dir.changed("truncate the index of", &files.path("index"), result);
         changed(segment.offsets.truncate_to_position(files, entry.position + 1))?;
         changed(segment.times.truncate_to_offset(files, entry.offset + 1))?;
-        let greatest = segment.times.last(files).map_err(failed)?.unwrap_or(super::segment::NO_TIME);
+        let greatest = segment.times.last(files, Reach::Disk).map_err(failed)?.unwrap_or(super::segment::NO_TIME);
         Ok((entry.position, IndexTracker { bytes_since_entry: 0, greatest }))
     }
 

@@ -19,7 +19,7 @@ use super::log_dir::io_error;
 use super::offset_index::{OffsetIndex, OffsetPosition};
 use super::time_index::{TimeIndex, TimeOffset};
 use super::txn_index::TxnIndex;
-use crate::fs::LogFile;
+use crate::fs::{LogFile, Reach};
 use crate::record::batch::BatchHeader;
 
 /// No batch has a timestamp yet.
@@ -113,8 +113,8 @@ impl Segment {
     }
 
     /// Makes sure that the indexes can be used: looks at their ends once, and rebuilds them from the log if they are
-    /// missing or contradict its length.
-    pub fn prepare(&self, index_interval_bytes: u64) -> Result<(), LogError> {
+    /// missing or contradict its length, which always reaches to the disk.
+    pub fn prepare(&self, index_interval_bytes: u64, reach: Reach) -> Result<(), LogError> {
         if self.indexes_checked.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Segment {
         if self.indexes_checked.load(Ordering::Acquire) {
             return Ok(());
         }
-        match self.indexed_greatest().map_err(|source| self.error("read the index of", source))? {
+        match self.indexed_greatest(reach).map_err(|source| self.error("read the index of", source))? {
             Some(greatest) => self.mark_checked(greatest),
             None => {
                 let mut tracker = IndexTracker::default();
@@ -136,14 +136,14 @@ impl Segment {
     }
 
     /// The greatest timestamp that the indexes tell, if they fit the log.
-    pub(super) fn indexed_greatest(&self) -> io::Result<Option<TimeOffset>> {
+    pub(super) fn indexed_greatest(&self, reach: Reach) -> io::Result<Option<TimeOffset>> {
         if !self.offsets.entries.exists(&self.files)? || !self.times.entries.exists(&self.files)? {
             return Ok(None);
         }
-        let last = self.offsets.last(&self.files)?;
+        let last = self.offsets.last(&self.files, reach)?;
         let fits = last.is_none_or(|last| last.position > 0 && last.position < self.len());
         // A closed segment's time index has at least its greatest timestamp; without one it proves nothing.
-        let greatest = self.times.last(&self.files)?.filter(|time| time.timestamp_ms > 0);
+        let greatest = self.times.last(&self.files, reach)?.filter(|time| time.timestamp_ms > 0);
         Ok(greatest.filter(|_| fits))
     }
 
@@ -204,7 +204,7 @@ impl Segment {
 
     /// The greatest timestamp and the last offset of its batch; [`NO_TIME`] when no batch has one.
     pub fn greatest_timestamp(&self, index_interval_bytes: u64) -> Result<TimeOffset, LogError> {
-        self.prepare(index_interval_bytes)?;
+        self.prepare(index_interval_bytes, Reach::Disk)?;
         Ok(self.greatest.lock().unwrap_or(NO_TIME))
     }
 
@@ -251,7 +251,7 @@ impl Segment {
     /// Opens all files for good: they are about to be renamed, and others get their names. Readers that hold this
     /// segment go on with what it was.
     pub(super) fn pin(&self, index_interval_bytes: u64) -> Result<(), LogError> {
-        self.prepare(index_interval_bytes)?;
+        self.prepare(index_interval_bytes, Reach::Disk)?;
         let files = &self.files;
         self.log.pin(files).map_err(|source| self.error("open", source))?;
         for result in [self.offsets.entries.pin(files), self.times.entries.pin(files), self.txns.pin(files)] {

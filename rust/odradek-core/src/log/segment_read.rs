@@ -4,6 +4,7 @@ use super::batch_scan::{BatchScanner, Located, is_plausible};
 use super::error::LogError;
 use super::read_buffer::Preload;
 use super::segment::Segment;
+use crate::fs::Reach;
 use crate::record::batch::{BatchHeader, HEADER_BYTES};
 
 /// What a reader asks a segment for.
@@ -17,6 +18,8 @@ pub struct Wanted {
     pub at_least_one: bool,
     /// No batch that starts at or after this offset.
     pub bound_offset: i64,
+    /// How far its reads reach.
+    pub reach: Reach,
 }
 
 /// Whole batches that stand one after the other.
@@ -45,18 +48,27 @@ pub enum Loaded {
 
 impl Segment {
     /// The first batch whose last offset is at or after `offset`, among the first `limit` bytes.
-    pub fn find(&self, offset: i64, limit: u64, index_interval_bytes: u64) -> Result<Option<Located>, LogError> {
-        self.prepare(index_interval_bytes)?;
+    pub fn find(
+        &self,
+        offset: i64,
+        limit: u64,
+        index_interval_bytes: u64,
+        reach: Reach,
+    ) -> Result<Option<Located>, LogError> {
+        self.prepare(index_interval_bytes, reach)?;
         if limit == 0 {
             return Ok(None);
         }
-        if let Some(found) = self.find_by_cursor(offset, limit)? {
+        if let Some(found) = self.find_by_cursor(offset, limit, reach)? {
             return Ok(Some(found));
         }
-        let start =
-            self.offsets.lookup(&self.files, offset).map_err(|source| self.error("read the index of", source))?;
+        let start = self
+            .offsets
+            .lookup(&self.files, offset, reach)
+            .map_err(|source| self.error("read the index of", source))?;
         let file = self.file()?;
-        let mut scanner = BatchScanner::new(&*file, start.position, limit);
+        let file = reach.of(&file);
+        let mut scanner = BatchScanner::new(&file, start.position, limit);
         while let Some(found) = scanner.next_batch().map_err(|source| self.error("read", source))? {
             if found.header.last_offset() >= offset {
                 return Ok(Some(found));
@@ -65,24 +77,25 @@ impl Segment {
         if scanner.position() < limit { Err(self.corrupt_at(scanner.position())) } else { Ok(None) }
     }
 
-    fn find_by_cursor(&self, offset: i64, limit: u64) -> Result<Option<Located>, LogError> {
+    fn find_by_cursor(&self, offset: i64, limit: u64, reach: Reach) -> Result<Option<Located>, LogError> {
         let Some(position) = self.cursors.position(offset) else { return Ok(None) };
         let file = self.file()?;
-        let found = BatchScanner::new(&*file, position, limit).next_batch();
+        let found = BatchScanner::new(&reach.of(&file), position, limit).next_batch();
         let found = found.map_err(|source| self.error("read", source))?;
         Ok(found.filter(|found| found.header.base_offset <= offset && offset <= found.header.last_offset()))
     }
 
     /// From `first` as many batches as end at or before `limit`, at least that one.
-    pub fn run_within(&self, first: &Located, limit: u64) -> Result<Run, LogError> {
+    pub fn run_within(&self, first: &Located, limit: u64, reach: Reach) -> Result<Run, LogError> {
         let entry = self
             .offsets
-            .lookup_position(&self.files, limit)
+            .lookup_position(&self.files, limit, reach)
             .map_err(|source| self.error("read the index of", source))?;
         let mut end_position = first.end_position().max(entry.position);
         let mut end_offset = (end_position == first.end_position()).then(|| after(&first.header));
         let file = self.file()?;
-        let mut scanner = BatchScanner::new(&*file, end_position, self.len());
+        let file = reach.of(&file);
+        let mut scanner = BatchScanner::new(&file, end_position, self.len());
         while let Some(found) = scanner.next_batch().map_err(|source| self.error("read", source))? {
             if found.end_position() > limit {
                 end_offset = end_offset.or(Some(found.header.base_offset));
@@ -127,9 +140,10 @@ impl Segment {
         into: &mut Preload<'_>,
     ) -> Result<Loaded, LogError> {
         let file = self.file()?;
+        let file = wanted.reach.of(&file);
         let (at, room) = (into.buffer.used(), into.room());
         let read = |source| self.error("read", source);
-        into.buffer.append(&*file, position, count).map_err(read)?;
+        into.buffer.append(&file, position, count).map_err(read)?;
         let first = match BatchHeader::parse(&into.buffer.bytes()[at..]) {
             Ok(first) if is_plausible(&first, available) => first,
             _ => return Ok(Loaded::Elsewhere),
@@ -146,7 +160,7 @@ impl Segment {
                 return Ok(Loaded::TooMuch);
             }
             let from = position + (into.buffer.used() - at) as u64;
-            if into.buffer.append(&*file, from, missing).map_err(read)? < missing {
+            if into.buffer.append(&file, from, missing).map_err(read)? < missing {
                 return Ok(Loaded::Elsewhere);
             }
         }

@@ -14,6 +14,7 @@ use std::io;
 use super::entry_file::EntryFile;
 use super::file_handle::SegmentFiles;
 use super::file_names::TIME_INDEX;
+use crate::fs::Reach;
 
 /// Bytes an entry.
 pub const ENTRY_BYTES: usize = 12;
@@ -47,7 +48,7 @@ impl TimeIndex {
 
     /// Adds an entry if its timestamp is greater than the last one's.
     pub fn maybe_append(&self, files: &SegmentFiles, entry: TimeOffset) -> io::Result<()> {
-        let floor = self.last(files)?.map_or(-1, |last| last.timestamp_ms);
+        let floor = self.last(files, Reach::Disk)?.map_or(-1, |last| last.timestamp_ms);
         if entry.timestamp_ms <= floor {
             return Ok(());
         }
@@ -67,19 +68,20 @@ impl TimeIndex {
 
     /// The last entry below `timestamp_ms`: no batch up to its offset has a record at or after that time.
     pub fn lookup_before(&self, files: &SegmentFiles, timestamp_ms: i64) -> io::Result<Option<TimeOffset>> {
-        let found = self.entries.floor(files, |entry| split(entry).0 < timestamp_ms)?;
+        let found = self.entries.floor(files, Reach::Disk, |entry| split(entry).0 < timestamp_ms)?;
         Ok(found.map(|entry| Self::decode(files, &entry)))
     }
 
     /// The last entry.
-    pub fn last(&self, files: &SegmentFiles) -> io::Result<Option<TimeOffset>> {
-        Ok(self.entries.last(files)?.map(|entry| Self::decode(files, &entry)))
+    pub fn last(&self, files: &SegmentFiles, reach: Reach) -> io::Result<Option<TimeOffset>> {
+        Ok(self.entries.last(files, reach)?.map(|entry| Self::decode(files, &entry)))
     }
 
     /// Drops entries at or after `offset`.
     pub fn truncate_to_offset(&self, files: &SegmentFiles, offset: i64) -> io::Result<()> {
-        let keep =
-            self.entries.partition_point(files, |entry| files.base_offset + i64::from(split(entry).1) < offset)?;
+        let keep = self
+            .entries
+            .partition_point(files, Reach::Disk, |entry| files.base_offset + i64::from(split(entry).1) < offset)?;
         self.entries.truncate(files, keep)
     }
 }

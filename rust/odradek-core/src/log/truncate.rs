@@ -10,6 +10,7 @@ use super::partition_log::{PartitionLog, Writer};
 use super::read::segment_index;
 use super::retention::retire_files;
 use super::segment::{IndexTracker, NO_TIME, Segment};
+use crate::fs::Reach;
 use crate::record::batch::BatchHeader;
 
 impl PartitionLog {
@@ -47,7 +48,7 @@ impl PartitionLog {
     /// Cuts inside the segment that is now the last; returns the new log end.
     fn cut_segment(&self, writer: &mut Writer, segment: &Segment, offset: i64) -> Result<i64, LogError> {
         let interval = self.config.load().index_interval_bytes;
-        let beyond = segment.find(offset, segment.len(), interval)?;
+        let beyond = segment.find(offset, segment.len(), interval, Reach::Disk)?;
         let position = beyond.map_or(segment.len(), |batch| batch.position);
         let changed = |result| segment.files.changed("truncate", LOG, result);
         changed(segment.file_to_write()?.set_len(position))?;

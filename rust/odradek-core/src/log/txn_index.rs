@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::entry_file::EntryFile;
 use super::file_handle::SegmentFiles;
 use super::file_names::TXN_INDEX;
+use crate::fs::Reach;
 
 /// Bytes an entry.
 pub const ENTRY_BYTES: usize = 34;
@@ -86,13 +87,14 @@ impl TxnIndex {
         files: &SegmentFiles,
         fetch_offset: i64,
         upper_bound: i64,
+        reach: Reach,
         found: &mut Vec<AbortedTxn>,
     ) -> io::Result<bool> {
         if !self.is_present() {
             return Ok(false);
         }
         for index in 0..self.entries.count(files)? {
-            let txn = AbortedTxn::decode(&self.entries.get(files, index)?);
+            let txn = AbortedTxn::decode(&self.entries.get(files, index, reach)?);
             if txn.last_offset >= fetch_offset && txn.first_offset < upper_bound {
                 found.push(txn);
             }
@@ -108,7 +110,8 @@ impl TxnIndex {
         if !self.is_present() {
             return Ok(());
         }
-        let keep = self.entries.partition_point(files, |entry| AbortedTxn::decode(entry).last_offset < offset)?;
+        let keep =
+            self.entries.partition_point(files, Reach::Disk, |entry| AbortedTxn::decode(entry).last_offset < offset)?;
         self.entries.truncate(files, keep)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A connection is one future, polled by its I/O thread; it owns its socket, buffers and response slots, and shares
 //! only its mailbox. Each poll does what can be done (take deliveries, finish slots, send, take frames, read) until
-//! nothing moves, then leaves wakers with the socket, the partitions it waits on, the memory bound and the timer.
+//! nothing moves, then leaves wakers with the socket, the partitions it waits on, the memory bound, the disk and the timer.
 //!
 //! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
 //! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory. Requests other than
@@ -13,7 +13,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
@@ -21,15 +21,16 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::admission::Admitted;
+use super::cold_reads::ColdRead;
 use super::control::Submission;
 use super::faults::{Effect, Gate, Step};
 use super::handlers::CloseReason;
-use super::handlers::fetch::FetchPlan;
+use super::handlers::fetch::{Attempt, FetchPlan};
 use super::handlers::metadata::{self, Answer};
 use super::mailbox::{Delivery, Mailbox};
 use super::memory::FREE_BYTES;
 use super::metrics::{Counters, count};
-use super::output::Output;
+use super::output::{Flushed, Output};
 use super::reader::Reader;
 use super::router::{Routed, api_key, route};
 use super::server::IoThread;
@@ -78,6 +79,8 @@ pub struct Connection {
     reader: Reader,
     slots: Slots,
     output: Output,
+    /// What the Fetch at the front of the slots, or else the output, needs from the disk before it can go on.
+    cold: Option<ColdRead>,
     /// A request that found the control queue full.
     refused_by_queue: Option<Box<Submission>>,
     /// Take no more frames; close when what is under way is answered.
@@ -113,6 +116,7 @@ impl Connection {
             reader: Reader::new(max_request_bytes),
             slots: Slots::default(),
             output: Output::default(),
+            cold: None,
             refused_by_queue: None,
             finishing: false,
             protocol_error: false,
@@ -161,10 +165,10 @@ impl Connection {
                 },
                 Taken::Blocked => {}
             }
-            if !self.output.is_empty() && self.stream.poll_write_ready(cx).is_ready() {
+            if !self.output.is_empty() && self.cold.is_none() && self.stream.poll_write_ready(cx).is_ready() {
                 continue;
             }
-            if self.poll_timer(cx).is_ready() {
+            if self.poll_cold(cx).is_ready() || self.poll_timer(cx).is_ready() {
                 look_again = true;
                 continue;
             }
@@ -249,7 +253,7 @@ impl Connection {
                     }
                     _ => return,
                 },
-                Some(Slot::Fetch(_)) if look_again || self.finishing => {
+                Some(Slot::Fetch(_)) if self.cold.is_none() && (look_again || self.finishing) => {
                     if let Some(Slot::Fetch(plan)) = self.slots.pop() {
                         self.try_fetch(plan);
                     }
@@ -286,21 +290,26 @@ impl Connection {
     /// Answers a Fetch, or puts it at the front of the slots to wait.
     fn try_fetch(&mut self, mut plan: Box<FetchPlan>) {
         let last = self.finishing || plan.deadline <= Instant::now();
-        let mut result = plan.attempt(&self.state, last, self.output.records());
-        if result.is_none() {
+        let mut attempt = plan.attempt(&self.state, last, self.output.records());
+        if matches!(attempt, Attempt::TooFew) {
             plan.register(&self.change_waker);
-            result = plan.attempt(&self.state, false, self.output.records());
+            attempt = plan.attempt(&self.state, false, self.output.records());
         }
-        match result {
-            None => {
+        match attempt {
+            Attempt::TooFew => {
                 self.output.settle();
                 self.slots.push_front(Slot::Fetch(plan));
             }
-            Some(_) if self.gate.close_at.is_some() => {
+            Attempt::Cold(ranges) => {
+                self.output.settle();
+                self.slots.push_front(Slot::Fetch(plan));
+                self.cold = Some(self.state.cold_reads.begin(ranges));
+            }
+            Attempt::Found(_) if self.gate.close_at.is_some() => {
                 self.output.settle();
                 self.close_unanswered();
             }
-            Some(result) => {
+            Attempt::Found(result) => {
                 let mut files = Vec::new();
                 let fetched = plan.write(&result, self.output.tail(), &mut files);
                 self.output.insert_files(files);
@@ -310,7 +319,7 @@ impl Connection {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() {
+        if self.output.is_empty() || self.cold.is_some() {
             return Ok(());
         }
         let mut sent = 0;
@@ -319,7 +328,21 @@ impl Connection {
             count(&self.counters().bytes_out, sent);
             self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
         }
-        result.map(|_| ())
+        if let Flushed::Cold(range) = result? {
+            self.cold = Some(self.state.cold_reads.begin(vec![range]));
+        }
+        Ok(())
+    }
+
+    /// Ready when what was cold has been read: the Fetch, or the output, can go on.
+    fn poll_cold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(read) = &mut self.cold else { return Poll::Pending };
+        let warmed = ready!(Pin::new(read).poll(cx));
+        self.cold = None;
+        if let Some(Slot::Fetch(plan)) = self.slots.front_mut() {
+            plan.note_warmed(warmed);
+        }
+        Poll::Ready(())
     }
 
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -494,7 +517,9 @@ impl Connection {
 
     /// Ready when a waiting slot's time is up.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_cold = self.cold.is_some();
         let deadlines = self.slots.iter_mut().filter_map(|(_, slot)| match slot {
+            Slot::Fetch(_) if is_cold => None,
             Slot::Fetch(plan) => Some(plan.deadline),
             Slot::Produce(waiting) => Some(waiting.deadline),
             Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } => None,
@@ -510,7 +535,8 @@ impl Connection {
     /// Before sleeping: holds no more than it must, and says so.
     fn settle(&mut self) {
         self.reader.settle();
-        self.mailbox.set_keeps(self.reader.keeps_buffer(), self.reader.holds_grant(), !self.slots.is_empty());
+        let is_waiting = !self.slots.is_empty() || self.cold.is_some();
+        self.mailbox.set_keeps(self.reader.keeps_buffer(), self.reader.holds_grant(), is_waiting);
     }
 }
 

@@ -4,6 +4,7 @@
 //! then [`connection`] (one client), then [`router`] (which request goes where).
 
 pub mod admission;
+pub mod cold_reads;
 pub mod config;
 pub mod connection;
 pub mod control;

@@ -2,7 +2,8 @@
 //! and ranges of log files.
 //!
 //! Bytes and records that were loaded go out together, many pieces in one call; other ranges go from the page cache to the
-//! socket by `sendfile` and are never held in memory. Buffers are lent by pools of the I/O thread; a connection that has
+//! socket by `sendfile` and are never held in memory. `sendfile` would wait for the disk, so a range is probed first, and
+//! what is cold is left to others to read (`cold_reads`). Buffers are lent by pools of the I/O thread; a connection that has
 //! sent everything holds none. One that can't send keeps what is loaded only while all such connections together keep
 //! little; else its records are forgotten, and sent from their file like the rest.
 
@@ -10,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::fs::Cold;
 use crate::log::read_buffer::ReadBuffer;
 use crate::log::types::FileSlice;
 
@@ -29,6 +32,9 @@ const POOLED_RECORDS_BYTES: usize = 2 << 20;
 const POOLED_RECORDS: usize = 1;
 /// Most that one `sendfile` moves, so that one fast reader does not hold the thread.
 const SENDFILE_BYTES: usize = 1 << 20;
+/// How far apart a range is probed for pages that are not in memory. The kernel reads that much ahead by default, so that
+/// is how large the pieces are that come and go.
+const PROBED_BYTES: u64 = 128 << 10;
 /// What is read at a time from a file that has no descriptor.
 const COPIED_BYTES: usize = 256 << 10;
 /// Parts whose queue a connection keeps.
@@ -85,7 +91,12 @@ struct Part {
 
 enum Content {
     Shared(Bytes),
-    Range { slice: FileSlice, loaded_at: Option<usize> },
+    /// `probed`: how much of it is in the page cache, as far as is known.
+    Range {
+        slice: FileSlice,
+        loaded_at: Option<usize>,
+        probed: usize,
+    },
 }
 
 impl Part {
@@ -104,19 +115,21 @@ impl Part {
     fn in_memory<'a>(&'a self, records: &'a ReadBuffer) -> Result<&'a [u8], &'a FileSlice> {
         match &self.content {
             Content::Shared(bytes) => Ok(&bytes[self.sent..]),
-            Content::Range { slice, loaded_at: Some(at) } => Ok(&records.bytes()[at + self.sent..at + slice.len]),
-            Content::Range { slice, loaded_at: None } => Err(slice),
+            Content::Range { slice, loaded_at: Some(at), .. } => Ok(&records.bytes()[at + self.sent..at + slice.len]),
+            Content::Range { slice, loaded_at: None, .. } => Err(slice),
         }
     }
 }
 
 /// How a flush ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Flushed {
     /// Everything is sent.
     All,
     /// The socket takes no more for now.
     Blocked,
+    /// What comes next has to be brought into the page cache before the next flush.
+    Cold(Cold),
 }
 
 /// The queue of one connection.
@@ -180,7 +193,7 @@ impl Output {
     pub fn insert_files(&mut self, parts: Vec<FilePart>) {
         self.parts.extend(parts.into_iter().filter(|part| part.slice.len > 0).map(|part| {
             let FilePart { at, slice, loaded_at } = part;
-            Part { at, sent: 0, content: Content::Range { slice, loaded_at } }
+            Part { at, sent: 0, content: Content::Range { slice, loaded_at, probed: 0 } }
         }));
     }
 
@@ -190,6 +203,10 @@ impl Output {
     /// The connection broke, or a log file is shorter than it was.
     pub fn flush(&mut self, stream: &TcpStream, sent_bytes: &mut u64) -> io::Result<Flushed> {
         while !self.is_empty() {
+            if let Some(cold) = self.probe() {
+                self.keep_or_forget_records();
+                return Ok(Flushed::Cold(cold));
+            }
             let front = self.parts.front().map(|part| (part.at, part.sent, part.in_memory(&self.records)));
             let result = match front {
                 None => stream.try_write(&self.bytes[self.sent..]),
@@ -210,6 +227,26 @@ impl Output {
         }
         self.give_back();
         Ok(Flushed::All)
+    }
+
+    /// Looks whether what `sendfile` would send next is in the page cache; tells what is not.
+    fn probe(&mut self) -> Option<Cold> {
+        let front = self.parts.front_mut().filter(|part| part.at == self.sent)?;
+        let Content::Range { slice, loaded_at: None, probed } = &mut front.content else { return None };
+        if *probed > front.sent {
+            return None;
+        }
+        let (from, until) = (front.sent, slice.len.min(front.sent + SENDFILE_BYTES));
+        *probed = until;
+        let (from, until) = (slice.position + from as u64, slice.position + until as u64);
+        let next = |at: u64| (at / PROBED_BYTES + 1) * PROBED_BYTES;
+        let probes = std::iter::successors(Some(from), |&at| Some(next(at))).take_while(|&at| at + 1 < until);
+        let is_cold = |at: &u64| {
+            let read = slice.file.read_cached_at(&mut [0], *at);
+            read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        let position = probes.chain([until - 1]).find(is_cold)?;
+        Some(Cold { file: Arc::clone(&slice.file), position, len: (until - position) as usize })
     }
 
     /// Sends what is in memory up to the next range that is not.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::admission::Admission;
+use super::cold_reads::ColdReads;
 use super::config::NetConfig;
 use super::control::ControlQueue;
 use super::events::Events;
@@ -40,6 +41,8 @@ pub struct NetState {
     pub memory: Arc<RequestMemory>,
     /// The bound on connections.
     pub admission: Arc<Admission>,
+    /// Who waits for the disk.
+    pub cold_reads: ColdReads,
     /// Fetch sessions.
     pub sessions: SessionCache,
     /// Readable while Python has something to take.
@@ -64,6 +67,7 @@ impl NetState {
             control: ControlQueue::new(config.control_queue_requests),
             memory: Arc::new(RequestMemory::new(config.request_memory_bytes, config.max_request_bytes)),
             admission: Arc::new(Admission::new(config.max_connections, config.max_connections_per_ip)),
+            cold_reads: ColdReads::default(),
             sessions: SessionCache::new(config.fetch_session_slots),
             counters: (0..config.threads).map(|_| Counters::default()).collect(),
             config,

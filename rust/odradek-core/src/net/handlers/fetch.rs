@@ -1,7 +1,8 @@
 //! Fetch 4-18: whole batches from the page cache, at once or when there are enough.
 //!
 //! A request becomes a [`FetchPlan`] that owns all it needs. [`FetchPlan::attempt`] looks into the logs; below `min.bytes` the plan waits on its partitions and looks again when one of them
-//! changes, and when `max.wait.ms` is over it is answered with what there is. Small ranges of records are loaded while
+//! changes, and when `max.wait.ms` is over it is answered with what there is. What is not in the page cache it does not
+//! wait for: it says so and is attempted again when it is there. Small ranges of records are loaded while
 //! they are looked through, large ones go from the file to the socket.
 //! Left out: reading from followers (preferred read replica is always -1), records in tiered storage.
 
@@ -21,9 +22,11 @@ use uuid::Uuid;
 use super::CloseReason;
 use super::fetch_session::{FINAL_EPOCH, INITIAL_EPOCH, Session, WantedPartition};
 use super::resolve::{TopicKey, check_epoch, hosted_topic, partition};
+use crate::fs::{Cold, Reach};
 use crate::log::error::LogError;
 use crate::log::read_buffer::{Preload, ReadBuffer};
 use crate::log::types::{FileSlice, ReadBound};
+use crate::net::cold_reads::Warmed;
 use crate::net::output::FilePart;
 use crate::net::state::NetState;
 use crate::partition::Partition;
@@ -37,6 +40,9 @@ use crate::wire::requests::decode;
 const LOADED_RANGE_BYTES: usize = 256 << 10;
 /// At most this much of one response is loaded.
 const LOADED_TOTAL_BYTES: usize = 1 << 20;
+/// Attempts of one request that found something cold, before the next one waits for the disk itself: what was warmed is
+/// driven out again before it can be used.
+const MAX_COLD_ATTEMPTS: u32 = 32;
 
 enum Mode {
     /// Every partition is answered; `session` is the one just made, if there was room.
@@ -52,6 +58,12 @@ struct Target {
     partition: Result<Arc<Partition>, ErrorCode>,
 }
 
+impl Target {
+    fn max_bytes(&self) -> usize {
+        usize::try_from(self.wanted.max_bytes).unwrap_or(0)
+    }
+}
+
 /// A Fetch request, ready to be tried any number of times.
 pub struct FetchPlan {
     id: u64,
@@ -65,6 +77,18 @@ pub struct FetchPlan {
     /// When it is answered at the latest.
     pub deadline: Instant,
     registered: bool,
+    reach: Reach,
+    cold_attempts: u32,
+}
+
+/// What came of an attempt.
+pub enum Attempt {
+    /// It can be answered.
+    Found(FetchResult),
+    /// There are too few bytes; it should wait.
+    TooFew,
+    /// These are not in the page cache and have to be brought there first.
+    Cold(Vec<Cold>),
 }
 
 /// What an attempt found.
@@ -129,6 +153,8 @@ pub fn plan(
         max_bytes: usize::try_from(request.max_bytes.min(state.config.fetch_max_bytes)).unwrap_or(0),
         deadline: Instant::now() + wait,
         registered: false,
+        reach: Reach::Cache,
+        cold_attempts: 0,
     }))
 }
 
@@ -224,33 +250,59 @@ impl FetchPlan {
         }
     }
 
-    /// Looks for records; `None` when there are too few and the request should wait. `last` takes what there is. Small
-    /// ranges are loaded into `records`.
-    pub fn attempt(&self, state: &NetState, last: bool, records: &mut ReadBuffer) -> Option<FetchResult> {
+    /// Looks for records. `last` takes what there is. Small ranges are loaded into `records`.
+    pub fn attempt(&self, state: &NetState, last: bool, records: &mut ReadBuffer) -> Attempt {
         // Who wants many bytes looks more often than it is answered: nothing is loaded before there are enough.
         if self.min_bytes > 1 && !last {
-            self.look(state, last, None)?;
+            let enough = self.look(state, last, None);
+            if !matches!(enough, Attempt::Found(_)) {
+                return enough;
+            }
         }
         let used = records.used();
         let mut preload = Preload { buffer: records, max_range: LOADED_RANGE_BYTES, max_total: LOADED_TOTAL_BYTES };
         let result = self.look(state, last, Some(&mut preload));
-        if result.is_none() {
+        if !matches!(result, Attempt::Found(_)) {
             records.truncate(used);
         }
         result
     }
 
-    fn look(&self, state: &NetState, last: bool, mut preload: Option<&mut Preload<'_>>) -> Option<FetchResult> {
+    /// Takes note of what became of the cold ranges that an attempt found.
+    pub fn note_warmed(&mut self, warmed: Warmed) {
+        self.cold_attempts += 1;
+        if warmed == Warmed::No || self.cold_attempts >= MAX_COLD_ATTEMPTS {
+            self.reach = Reach::Disk;
+        }
+    }
+
+    fn look(&self, state: &NetState, last: bool, mut preload: Option<&mut Preload<'_>>) -> Attempt {
         let mut partitions = Vec::with_capacity(self.targets.len());
         let (mut bytes, mut answer_now) = (0, last || self.targets.is_empty());
+        let mut cold = Vec::new();
         for target in &self.targets {
             let room = self.max_bytes.saturating_sub(bytes);
-            let (head, slice) = self.read(state, target, room, bytes == 0, preload.as_deref_mut());
-            bytes += slice.as_ref().map_or(0, |(slice, _)| slice.len);
-            answer_now |= head.error != ErrorCode::None || head.diverging.is_some();
-            partitions.push((head, slice));
+            match self.read(state, target, room, bytes == 0, preload.as_deref_mut()) {
+                Ok((head, slice)) => {
+                    bytes += slice.as_ref().map_or(0, |(slice, _)| slice.len);
+                    answer_now |= head.error != ErrorCode::None || head.diverging.is_some();
+                    partitions.push((head, slice));
+                }
+                // The other partitions are looked at too, so that the disk is asked for everything at once; what
+                // would find no room in the answer is not.
+                Err(missing) => {
+                    cold.push(missing);
+                    bytes += target.max_bytes().min(room).max(1);
+                }
+            }
         }
-        (answer_now || bytes >= self.min_bytes).then_some(FetchResult { partitions })
+        if !cold.is_empty() {
+            Attempt::Cold(cold)
+        } else if answer_now || bytes >= self.min_bytes {
+            Attempt::Found(FetchResult { partitions })
+        } else {
+            Attempt::TooFew
+        }
     }
 
     fn read(
@@ -260,9 +312,9 @@ impl FetchPlan {
         room: usize,
         at_least_one: bool,
         preload: Option<&mut Preload<'_>>,
-    ) -> Found {
+    ) -> Result<Found, Cold> {
         let wanted = &target.wanted;
-        let failed = |error| (PartitionHead::failed(wanted.index, error), None);
+        let failed = |error| Ok((PartitionHead::failed(wanted.index, error), None));
         let partition = match &target.partition {
             Ok(partition) if partition.is_retired() => return failed(ErrorCode::NotLeaderOrFollower),
             Ok(partition) => partition,
@@ -278,10 +330,10 @@ impl FetchPlan {
             head.last_stable_offset = log.last_stable_offset();
             head.log_start_offset = log.log_start_offset();
             head.diverging = Some(diverging);
-            return (head, None);
+            return Ok((head, None));
         }
-        let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
-        match log.read_into(wanted.fetch_offset, max_bytes, at_least_one, self.bound, preload) {
+        let max_bytes = target.max_bytes().min(room);
+        match log.read_into(wanted.fetch_offset, max_bytes, at_least_one, self.bound, self.reach, preload) {
             Ok(result) => {
                 let head = PartitionHead {
                     index: wanted.index,
@@ -293,10 +345,13 @@ impl FetchPlan {
                     diverging: None,
                     current_leader: None,
                 };
-                (head, result.slice.map(|slice| (slice, result.loaded_at)))
+                Ok((head, result.slice.map(|slice| (slice, result.loaded_at))))
             }
             Err(LogError::OffsetOutOfRange { .. }) => failed(ErrorCode::OffsetOutOfRange),
-            Err(error) => failed(state.error_code(&error)),
+            Err(error) => match error.cold() {
+                Some(cold) => Err(cold.clone()),
+                None => failed(state.error_code(&error)),
+            },
         }
     }
 
