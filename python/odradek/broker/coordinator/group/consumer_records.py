@@ -10,7 +10,8 @@
     value    int16 version 0, then (compact strings and arrays, tagged fields at the end of each struct)
       3      epoch int32, [tag 0: hash of the topics' metadata int64]
       5      instance, rack: nullable string; client id, client host: string; topics: array of string; regex: nullable
-             string; rebalance timeout int32; assignor nullable string; [tag 0: a member of the classic protocol]
+             string; rebalance timeout int32; assignor nullable string; tag 0: what a member of the classic protocol
+             said, a byte 0 = it is none
       6      epoch int32, [tag 0: timestamp int64]
       7      array of: topic id 16 bytes, partitions array of int32
       8      epoch int32, previous epoch int32, state int8, assigned and pending revocation, each an array of: topic id
@@ -189,6 +190,8 @@ _KINDS: Final[Mapping[int, type[ConsumerKey]]] = {
 _KIND_OF: Final = {key: kind for kind, key in _KINDS.items()}
 _VERSION: Final = b"\0\0"
 _NO_TAGS: Final = b"\0"
+_NOT_CLASSIC: Final = b"\1\0\1\0"
+"""Tag 0 of a subscription as null: left out, it would say that the member speaks the classic protocol."""
 
 
 def encode(key: ConsumerKey, value: ConsumerValue | None) -> tuple[bytes, bytes | None]:
@@ -214,6 +217,12 @@ def decode_value(key: ConsumerKey, version: int, reader: Reader) -> ConsumerValu
         return ConsumerGroupMetadata(reader.read_int(), _tagged_long(reader))
     if isinstance(key, TargetEpochKey):
         return TargetEpoch(reader.read_int(), _tagged_long(reader))
+    value = _read_value(key, reader)
+    reader.read_tagged_fields()
+    return value
+
+
+def _read_value(key: ConsumerKey, reader: Reader) -> ConsumerValue:
     if isinstance(key, SubscriptionKey):
         return _read_subscription(reader)
     if isinstance(key, TargetKey):
@@ -242,7 +251,7 @@ def _value(value: ConsumerValue) -> Iterable[bytes]:
     elif isinstance(value, Subscription):
         yield from map(compact_string, (value.instance_id, value.rack_id, value.client_id, value.client_host))
         yield _strings(value.topics) + compact_string(value.regex)
-        yield INT.pack(value.rebalance_timeout_ms) + compact_string(value.assignor) + _NO_TAGS
+        yield INT.pack(value.rebalance_timeout_ms) + compact_string(value.assignor) + _NOT_CLASSIC
     elif isinstance(value, ResolvedRegex):
         yield _strings(sorted(value.topics)) + LONG.pack(value.version) + LONG.pack(value.timestamp_ms) + _NO_TAGS
     else:
