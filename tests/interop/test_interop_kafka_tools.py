@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient, NewTopic
 from drivers import DRIVERS
+from support import topics
 from support.batches import Entry
 from support.kafka_tools import run
 
@@ -131,3 +134,49 @@ def test_verifiable_producer_and_consumer_agree(bootstrap: str, topic: str, uniq
     rows = [json.loads(line) for line in consumed.splitlines()]
     assert sum(row["count"] for row in rows if row["name"] == "records_consumed") >= 500
     assert all(row["success"] for row in rows if row["name"] == "offsets_committed")
+
+
+def test_consumers_of_the_consumer_protocol_share_and_are_described(
+    bootstrap: str, topic: str, unique: Callable[[str], str]
+) -> None:
+    group, server = unique("group"), ("--bootstrap-server", bootstrap)
+    DRIVERS["confluent"].produce(bootstrap, topic, [Entry(b"%d" % n) for n in range(10)], partition=0)
+    consumer = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+    modern = ("--group", group, "--command-property", "group.protocol=consumer", "--from-beginning")
+    read = run(consumer, *server, "--topic", topic, *modern, "--max-messages", "10")
+    assert sorted(read.split()) == sorted(str(n) for n in range(10))
+    command = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+    listed = [line.split() for line in run(command, *server, "--list", "--state", "--type").splitlines()]
+    assert [group, "Consumer", "Empty"] in listed
+    described = run(command, *server, "--describe", "--group", group)
+    (row,) = [line.split() for line in described.splitlines() if line.startswith(group)]
+    assert row[1:6] == [topic, "0", "10", "10", "0"]
+    with Consumer({"bootstrap.servers": bootstrap, "group.id": group, "group.protocol": "consumer"}) as member:
+        member.subscribe([topic])
+        topics.until(lambda: member.poll(0.2) or member.assignment())
+        state = run(command, *server, "--describe", "--group", group, "--state")
+        (row,) = [line.split() for line in state.splitlines() if line.startswith(group)]
+        assert row[3:] == ["uniform", "Stable", "1"]
+        members = run(command, *server, "--describe", "--group", group, "--members", "--verbose")
+        (row,) = [line.split() for line in members.splitlines() if line.startswith(group)]
+        assert row[-1] == row[-3], "what it has is what it is to have"
+        assert row[-1].startswith(f"{topic}:")
+    run(command, *server, "--delete", "--group", group)
+    assert group not in run(command, *server, "--list").split()
+
+
+def test_a_consumer_of_the_consumer_protocol_subscribes_by_expression(
+    bootstrap: str, unique: Callable[[str], str]
+) -> None:
+    stem = unique("pattern")
+    names = [f"{stem}-{n}" for n in range(2)]
+    with_topics = AdminClient({"bootstrap.servers": bootstrap})
+    for made in with_topics.create_topics([NewTopic(name, 1, 1) for name in [*names, f"other-{stem}"]]).values():
+        made.result(30)
+    for name in names:
+        DRIVERS["confluent"].produce(bootstrap, name, [Entry(name.encode())], partition=0)
+    read = run(
+        "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", bootstrap, "--include", f"{stem}-.*",
+        "--group", stem, "--command-property", "group.protocol=consumer", "--from-beginning", "--max-messages", "2",
+    )  # fmt: skip
+    assert sorted(read.split()) == names

@@ -70,6 +70,67 @@ def consumer_group_heartbeat(world: World, version: int) -> None:
         assert (answer.error_code, bool(answer.error_message)) == (expected, True)
     left = world.call(api, version, staying(first, -1))
     assert (left.error_code, left.member_epoch) == (ErrorCode.none, -1)
+    again = world.call(api, version, staying(first, joined.member_epoch))
+    assert again.error_code is ErrorCode.unknown_member_id
+    static_members(world, version, topic)
+    nonsense(world, version, topic)
+    if version >= 1:
+        expressions(world, version)
+
+
+def static_members(world: World, version: int, topic: str) -> None:
+    """A static member goes for a while; its successor has its partitions at once, in the epoch the group was in."""
+    api, group = "consumer_group_heartbeat", world.name("group")
+    first = joining(world, group, topic, instance_id="inst")
+    joined = join(world, version, first)
+    heir = {**first, "member_id": world.name("heir")}
+    assert world.call(api, version, heir).error_code is ErrorCode.unreleased_instance_id
+    away = world.call(api, version, staying(first, -2))
+    assert (away.error_code, away.member_epoch) == (ErrorCode.none, -2)
+    back = world.call(api, version, heir)
+    assert (back.error_code, back.member_epoch) == (ErrorCode.none, joined.member_epoch)
+    (row,) = back.assignment.topic_partitions
+    assert sorted(row.partitions) == [0, 1]
+    late = world.call(api, version, staying(first, joined.member_epoch))
+    assert late.error_code is ErrorCode.fenced_instance_id
+    stranger = world.call(api, version, staying(first, joined.member_epoch, instance_id="nobody"))
+    assert stranger.error_code is ErrorCode.unknown_member_id
+    assert world.call(api, version, staying(heir, -1)).error_code is ErrorCode.none
+
+
+def nonsense(world: World, version: int, topic: str) -> None:
+    """Requests that no group could serve."""
+    first = joining(world, world.name("group"), topic)
+    owned = [{"topic_id": world.topic_id(topic), "partitions": [0]}]
+    changes: list[dict[str, Any]] = [
+        {"topic_partitions": owned},
+        {"topic_partitions": None},
+        {"subscribed_topic_names": None},
+        {"instance_id": ""},
+        {"rack_id": ""},
+        {"group_id": ""},
+        {"member_epoch": -3},
+        {"member_epoch": -2},
+        {"member_epoch": 5, "member_id": ""},
+    ]
+    for change in changes:
+        answer = world.call("consumer_group_heartbeat", version, {**first, **change})
+        assert answer.error_code is ErrorCode.invalid_request, change
+    nameless = world.call("consumer_group_heartbeat", version, {**first, "member_id": ""})
+    assert nameless.error_code is (ErrorCode.invalid_request if version >= 1 else ErrorCode.none)
+
+
+def expressions(world: World, version: int) -> None:
+    """A member subscribes by a regular expression, which has to match names as a whole."""
+    api, group, stem = "consumer_group_heartbeat", world.name("group"), world.name("stem")
+    matches, _ = world.new_topic(stem), world.new_topic(f"x{stem}")
+    first = joining(world, group, matches, subscribed_topic_names=None, subscribed_topic_regex=f"{stem}.*")
+    joined = join(world, version, first)
+    assert [row.topic_id for row in joined.assignment.topic_partitions] == [world.topic_id(matches)]
+    for bad in ("(", "a)|(b", "*", "(?=a)"):
+        answer = world.call(api, version, staying(first, joined.member_epoch, subscribed_topic_regex=bad))
+        assert answer.error_code is ErrorCode.invalid_regular_expression, bad
+    assert world.call(api, version, staying(first, -1)).error_code is ErrorCode.none
 
 
 def consumer_group_describe(world: World, version: int) -> None:

@@ -21,6 +21,7 @@ _COMMON: Final[Mapping[ApiKey, tuple[int, ...]]] = {
     ApiKey.HEARTBEAT: (4, 3),
     ApiKey.OFFSET_COMMIT: (9, 8),
     ApiKey.LEAVE_GROUP: (5, 1),
+    ApiKey.CONSUMER_GROUP_HEARTBEAT: (1,),
     ApiKey.INIT_PRODUCER_ID: (5, 4),
     ApiKey.METADATA: (13,),
 }
@@ -31,7 +32,8 @@ _PAUSE_S: Final = 0.002
 
 async def warm_up() -> None:
     """Load it all, step by step."""
-    import odradek.record  # noqa: F401, PLC0415 - the coordinator's, at its first record
+    import odradek.broker.coordinator.group.consumer_service  # noqa: PLC0415 - the coordinator's, at the first member
+    import odradek.record  # noqa: F401, PLC0415 - and at its first record
 
     for api, versions in _COMMON.items():
         for version in versions:

@@ -62,12 +62,20 @@ class ConsumerGroups:
         stays = request.epoch >= JOIN_EPOCH
         answer = (heartbeat if stays else leave)(draft, request, around)
         if draft.records:
-            self._runtime.commit(shard.partition, draft.records)
+            self._write(shard, draft)
         after = shard.groups.get(request.group_id)
         if stays and after is not None and not isinstance(after, ClassicGroup):
             after.topics_revision = revision
             after.hear(answer.member_id, self._clock.monotonic_ms() + self._rules.session_timeout_ms)
         return answer
+
+    def _write(self, shard: GroupShard, draft: Draft) -> None:
+        try:
+            self._runtime.commit(shard.partition, draft.records)
+        except KafkaError as problem:
+            if problem.error_code is ErrorCode.MESSAGE_TOO_LARGE:  # members are told what they can act on
+                raise KafkaError(str(problem), code=ErrorCode.UNKNOWN_SERVER_ERROR) from problem
+            raise
 
     def expire(self, shard: GroupShard, group: ConsumerGroup) -> None:
         """Take members out of a group that were silent or did not give up partitions for too long."""
