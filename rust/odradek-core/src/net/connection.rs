@@ -6,7 +6,8 @@
 //!
 //! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
 //! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory. Requests other than
-//! Produce and Fetch also wait until the thread has time for them (`turn`).
+//! Produce and Fetch also wait until the thread has time for them (`turn`), and a connection whose last requests
+//! were such isn't even read before: among many that became ready together, those with data are served first.
 
 use std::future::Future;
 use std::io;
@@ -44,6 +45,9 @@ const MAX_OUTPUT_BYTES: usize = 256 << 10;
 const ROUNDS_PER_POLL: usize = 16;
 /// Frames taken in one round before their responses are sent.
 const FRAMES_PER_ROUND: usize = 64;
+/// After so many requests in a row that were neither Produce nor Fetch the next one is taken for another. A client that
+/// has just connected asks two or three things before its first data.
+const STREAK: u8 = 4;
 
 /// Why a connection ended.
 enum End {
@@ -90,6 +94,8 @@ pub struct Connection {
     /// In line for a turn; see `turn`.
     in_line: bool,
     has_turn: bool,
+    /// Requests in a row, up to [`STREAK`], that were neither Produce nor Fetch.
+    streak: u8,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -123,6 +129,7 @@ impl Connection {
             gate: Gate::default(),
             in_line: false,
             has_turn: false,
+            streak: 0,
             timer: None,
         }
     }
@@ -154,7 +161,7 @@ impl Connection {
             }
             match self.take_frames() {
                 Taken::Some => continue,
-                Taken::NeedBytes => match self.fill(cx) {
+                Taken::NeedBytes => match self.read_in_turn(cx) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(End::Closed),
                     Poll::Ready(Ok(_)) => {
                         self.take_frames();
@@ -345,6 +352,18 @@ impl Connection {
         Poll::Ready(())
     }
 
+    /// Reads once, or gets in line if what there is to read is likely no data.
+    fn read_in_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.streak == STREAK {
+            ready!(self.stream.poll_read_ready(cx))?;
+            if !self.awaits_no_turn() {
+                return Poll::Pending;
+            }
+            self.thread.turn.charge(0);
+        }
+        self.fill(cx)
+    }
+
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let filled = self.reader.poll_fill(
             &mut self.stream,
@@ -400,7 +419,10 @@ impl Connection {
             let mut frame = self.reader.take(size);
             frame.advance(LENGTH_BYTES);
             let served = self.serve(frame, fault_code);
-            if !is_data {
+            if is_data {
+                self.streak = 0;
+            } else {
+                self.streak = STREAK.min(self.streak + 1);
                 self.thread.turn.charge(size + served.as_ref().map_or(0, |answered| *answered));
                 self.pass_turn_on();
             }

@@ -1,6 +1,6 @@
 //! Whose turn it is on one I/O thread: Produce and Fetch first, everything else by a ration.
 //!
-//! Requests other than Produce and Fetch are charged for the bytes they take and make. When the ration is used up, a
+//! Requests other than Produce and Fetch are charged for the bytes they take and make, and reading for them is. When the ration is used up, a
 //! connection that has another one waits in line, until the sockets were looked at again and the data requests found
 //! there were served. So a storm of Metadata can slow a Produce by one ration's worth of work, not by one answer for
 //! each client. A connection in line is given its turn (one request) directly; a newcomer can't snatch it.
@@ -55,7 +55,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// True when a connection that is not in line may serve a request that is neither Produce nor Fetch.
+    /// True when a connection that is not in line may read or serve a request that is neither Produce nor Fetch.
     #[must_use]
     pub fn is_free(&self) -> bool {
         let inner = self.inner.lock();
@@ -69,7 +69,7 @@ impl Turn {
         inner.call_keeper();
     }
 
-    /// Charges for a request of neither kind, by the bytes of it and of its answer.
+    /// Charges for a request of neither kind, by the bytes of it and of its answer; by none for reading one.
     pub fn charge(&self, bytes: usize) {
         let mut inner = self.inner.lock();
         inner.left = inner.left.saturating_sub(REQUEST_COST.saturating_add(bytes));
