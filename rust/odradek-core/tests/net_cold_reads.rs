@@ -4,7 +4,8 @@ mod net_support;
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest};
@@ -15,6 +16,8 @@ use odradek_core::fs::faulty::{FaultyFileSystem, Operation};
 
 /// One I/O thread, so that one wait would hold up everybody; the same folder for each broker on a file system.
 const SETTINGS: &[(&str, &str)] = &[("num.network.threads", "1"), ("log.dirs", "/data")];
+/// Long enough that only a hang meets it.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// More than is loaded of a range, so that it goes from the file to the socket.
 const LARGE: usize = 700_000;
 /// Of a large range the beginning is in memory, so that the batch is found without the disk.
@@ -216,7 +219,12 @@ fn a_shutdown_does_not_wait_for_the_disk() {
     let (broker, mut client, _gate) = cold_broker(&fs, 100, 0);
     client.send(12, &fetch_request("cold", &[(0, 0)]));
     fs.disk().wait_for_reads(1).expect("a read of the disk");
-    broker.engine.stop(Duration::ZERO);
+    let (engine, (tell, told)) = (Arc::clone(&broker.engine), mpsc::channel());
+    let stopping = thread::spawn(move || {
+        engine.stop(Duration::ZERO);
+        let _ = tell.send(());
+    });
+    told.recv_timeout(PATIENCE).expect("it stopped");
+    stopping.join().expect("no panic");
     client.assert_closed();
-    fs.disk().open();
 }
