@@ -8,7 +8,8 @@ neighbour that takes the processor for 20 ms spoils the p99 of one turn.
 Beside the probes the load generator of the storm runs only when a core has nothing else to do (SCHED_IDLE), and a probe
 or a broker's thread that wakes takes the core from it at once: they share the machine, and what a probe waits for shall
 be the broker, not the storm's clients, which elsewhere would be on other machines. A nice value would not do: a thread
-that wakes then waits for the end of a time slice all the same. A flat-out storm takes what processor there is, so the
+that wakes then waits for the end of a time slice all the same. Nor does SCHED_IDLE alone: a thread that has had more than
+its share is passed over for the storm for 1-2 ms, so the storm also offers the core after each request that it sends. A flat-out storm takes what processor there is, so the
 broker that answers more of it gets more of it; at one rate both carry the same load.
 """
 

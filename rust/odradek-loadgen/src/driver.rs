@@ -89,6 +89,11 @@ impl Limits {
         Ok(Self { seconds: FOREVER, ..self })
     }
 
+    /// Whether standard input is waited for: something else is measured meanwhile.
+    pub fn is_beside(&self) -> bool {
+        self.seconds == FOREVER
+    }
+
     /// Whether standard input was waited for and has ended.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)

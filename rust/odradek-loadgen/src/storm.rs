@@ -1,6 +1,6 @@
 //! `storm`: many clients that ask the control plane one thing, as fast as it answers or (`--rate`) at a rate.
 //! `storming` on standard error says that its members are formed. Without `--seconds` it ends with standard input,
-//! and its members leave, so that they don't time out while something else is measured.
+//! and its members leave, so that they don't time out while something else is measured; what it sends then stands behind that.
 
 use crate::args::Args;
 use crate::connection::Connection;
@@ -100,7 +100,7 @@ impl Crowd {
 
     fn drive(mut self, address: &str, limits: &Limits, traffic: &mut impl Traffic) -> Result<String> {
         let mut open: Vec<Connection> = self.groups.iter_mut().flat_map(|group| group.connections.drain(..)).collect();
-        announce();
+        announce(&mut open, limits);
         let report = driver::run(&mut open, limits, traffic)?;
         if limits.has_ended() {
             self.groups.iter().try_for_each(|group| group.leave(address))?;
@@ -111,7 +111,10 @@ impl Crowd {
 
 /// Tell whoever started this that the clients are connected and members, and that the storm begins.
 #[allow(clippy::print_stderr, reason = "who started this waits for the line")]
-fn announce() {
+fn announce(storming: &mut [Connection], limits: &Limits) {
+    if limits.is_beside() {
+        storming.iter_mut().for_each(Connection::step_back);
+    }
     eprintln!("storming");
 }
 
@@ -129,7 +132,7 @@ pub fn run(args: &Args) -> Result<String> {
             let (members, topics) = (args.count("members", 200)?, args.count("topics", 1000)?);
             messages::open(&address)?;
             let mut open = (0..members).map(|_| Connection::open(&address)).collect::<Result<Vec<_>>>()?;
-            announce();
+            announce(&mut open, &limits);
             Ok(driver::run(&mut open, &limits, &mut Metadata { topics })?.line())
         }
         "heartbeat" => {
@@ -150,7 +153,7 @@ pub fn run(args: &Args) -> Result<String> {
             let mut crowd = Crowd::form(args, &address)?;
             match (crowd.groups.pop(), crowd.groups.is_empty()) {
                 (Some(mut group), true) => {
-                    announce();
+                    announce(&mut group.connections, &limits);
                     let report = rejoin::run(&limits, &mut group)?;
                     if limits.has_ended() {
                         group.leave(&address)?;
