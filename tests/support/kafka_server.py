@@ -12,19 +12,12 @@ from benches.versus.brokers import Kafka
 from kio.schema.errors import ErrorCode
 
 from support import topics
-from support.broker import free_port
+from support.broker import QUICK_GROUPS, free_port
 from support.wire import Wire
 
 START_SECONDS = 120.0
 # As Kafka comes, where the benchmarks settle on something else.
-SETTINGS = {
-    "auto.create.topics.enable": "true",
-    # Groups of KIP-848 have these from the broker; tests would wait long for Kafka's own.
-    "group.consumer.heartbeat.interval.ms": "200",
-    "group.consumer.min.heartbeat.interval.ms": "100",
-    "group.consumer.session.timeout.ms": "6000",
-    "group.consumer.min.session.timeout.ms": "1000",
-}
+SETTINGS = {"auto.create.topics.enable": "true", **QUICK_GROUPS}
 
 
 class KafkaServer:

@@ -3,7 +3,6 @@
 import pytest
 from confluent_kafka import Producer
 from consuming import quick
-from support.kafka_server import KafkaServer
 
 
 def pytest_generate_tests(metafunc):
@@ -16,11 +15,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def protocol(request):
     """The group protocol of the test's consumers: `classic` unless the mark `protocols` says otherwise."""
-    protocol = getattr(request, "param", "classic")
-    broker = "own_broker" if "own_broker" in request.fixturenames else request.getfixturevalue("broker")
-    if protocol == "consumer" and not isinstance(broker, KafkaServer):
-        pytest.skip("odradek's broker does not serve it yet")
-    return protocol
+    return getattr(request, "param", "classic")
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ does what poll does. Requests are encoded and decoded on the way, as on the wire
 import asyncio
 import random
 import sys
+from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -28,6 +30,7 @@ from odradek.client.consumer.subscription import Holdings
 from odradek.client.consumer.wanted import Wanted
 from odradek.errors import DisconnectedError, OdradekError
 from odradek.protocol.answers import decode_answer
+from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import decode, encode, schema
 from odradek.types import OffsetAndMetadata, TopicPartition
 
@@ -79,7 +82,16 @@ class SimTransport:
             code = codes.pop(0)
             if isinstance(code, Exception):
                 raise code
-            return SimpleNamespace(error_code=code, member_id="", members=(), topics=(), assignment=b"")
+            return SimpleNamespace(
+                error_code=code,
+                error_message=None,
+                member_id="",
+                member_epoch=0,
+                heartbeat_interval=timedelta(0),
+                members=(),
+                topics=(),
+                assignment=None if api == ApiKey.CONSUMER_GROUP_HEARTBEAT else b"",
+            )
         answer = await handler.handle(context, request)
         if self.cut:
             raise DisconnectedError("cut")
@@ -114,11 +126,19 @@ class SimTransport:
 class World:
     """One coordinator, its topics, its members, and who owns what."""
 
-    def __init__(self, seed=0, **counts):
+    def __init__(self, seed=0, usual="range", **counts):
         self.random = random.Random(seed)
+        self.usual = usual
+        """The assignor of a member that is given none."""
         self.counts = counts or {"t": 6}
+        self.topic_ids = defaultdict(uuid4)
         self.metadata_version = 1
-        self.service = Service(limits=Limits(0, max_size=1_000))
+        self.service = Service(
+            limits=Limits(0, max_size=1_000),
+            topics=self,
+            consumer_session_timeout_ms=SESSION_MS,
+            consumer_heartbeat_interval_ms=SESSION_MS // 3,
+        )
         self.clock = self.service.clock
         self.services = SimpleNamespace(groups=self.service.coordinator, topics=self)
         self.owners = {}
@@ -128,18 +148,30 @@ class World:
         await self.service.start()
         return self
 
-    # what the OffsetCommit handler asks of topics
+    # what the broker asks of topics
+
+    @property
+    def revision(self):
+        return self.metadata_version
+
+    def names(self):
+        return sorted(self.counts)
 
     def get(self, name):
         count = self.counts.get(name)
-        return count and SimpleNamespace(name=name, topic_id=uuid4(), partitions=range(count))
+        return count and SimpleNamespace(name=name, topic_id=self.topic_ids[name], partitions=range(count))
 
     def grow(self, topic, count):
         self.counts[topic] = count
         self.metadata_version += 1
 
     def member(self, *assignors, **options):
-        one = Sim(self, assignors or ("range",), **options)
+        """Add one with these assignors: those of the client, or "848-range" and "848-uniform", which are the broker's."""
+        assignors = assignors or (self.usual,)
+        if assignors[0].startswith("848-"):
+            options |= {"protocol": "consumer", "remote_assignor": assignors[0].removeprefix("848-")}
+            assignors = ()
+        one = Sim(self, assignors, **options)
         self.members.append(one)
         return one
 
@@ -156,6 +188,9 @@ class World:
         over: Kafka's coordinator goes on without it, and gives what it has to others.
         """
         who = member.membership.identity
+        if member.protocol == "consumer":
+            known = self.group().members.get(who.member_id)
+            return known is not None and known.epoch >= 0  # -2: it has said that it is away
         over = member.instance_id is not None and who.generation != self.group().generation
         return who.member_id in self.group().members.by_id and not over
 
@@ -204,7 +239,7 @@ class Sim:
         **options,
     ):
         self.world = world
-        self.instance_id = instance_id
+        self.instance_id, self.protocol = instance_id, protocol
         self.name = name or f"m{len(world.members)}"
         loop = asyncio.get_running_loop()
         self._due = asyncio.Event()

@@ -4,6 +4,7 @@
 and answers are encoded and decoded as on the wire.
 """
 
+import asyncio
 from collections import deque
 from datetime import timedelta
 from types import SimpleNamespace
@@ -35,7 +36,8 @@ class Script(SimTransport):
         self.commits = []
         self.fetches = []
         self.lines = deque()
-        """What to answer heartbeats, one each, before it says yes to everything: dicts for `_answer`, or exceptions."""
+        """What to answer heartbeats, one each, before it says yes to everything: dicts for `_answer`, or exceptions.
+        An event is waited for, and the next line is the answer."""
         self.commit_codes = deque()
         self.fetch_codes = deque()
         self.epoch = 1
@@ -45,6 +47,10 @@ class Script(SimTransport):
     async def request(self, api, build, *, versions, **_others):
         version = min(versions[1], self.newest if api == BEAT else versions[1])
         request = decode(api, version, encode(build(schema(api, version))))
+        if api == BEAT and self.lines and isinstance(self.lines[0], asyncio.Event):
+            self.beats.append(request)
+            await self.lines.popleft().wait()
+            self.beats.pop()  # noted once, when it is answered
         answer = {BEAT: self._beat, ApiKey.OFFSET_COMMIT: self._commit, ApiKey.OFFSET_FETCH: self._fetch}[api]
         message = answer(schema(api, version), request)
         await turn()

@@ -1,4 +1,8 @@
-"""A member's life in a classic group, against the broker's own coordinator, with a clock turned by hand."""
+"""A member's life in a group, against the broker's own coordinator, with a clock turned by hand.
+
+What holds whatever the protocol is tested with the classic one and with that of KIP-848 (`either`), the rest is classic;
+`test_modern_member.py` has the other's own.
+"""
 
 import asyncio
 
@@ -28,12 +32,20 @@ async def world():
     await world.stop()
 
 
-async def test_the_only_member_gets_everything(world):
-    member = world.member()
-    await world.settle(2_000)
-    assert world.owned(member) == ALL
+@pytest.fixture(params=["range", "848-uniform"])
+async def either(request):
+    """A world whose members, unless told otherwise, use one protocol or the other."""
+    world = await World(usual=request.param).start()
+    yield world
+    await world.stop()
+
+
+async def test_the_only_member_gets_everything(either):
+    member = either.member()
+    await either.settle(2_000)
+    assert either.owned(member) == ALL
     assert member.log == [("assigned", ALL)]
-    assert member.membership.phase is Phase.STABLE
+    assert member.membership.rebalances == 1
 
 
 async def test_eager_members_give_everything_up_before_they_join(world):
@@ -65,31 +77,31 @@ async def test_one_assignor_that_is_eager_makes_the_member_eager(world):
     assert first.told("revoked") == ALL
 
 
-async def test_a_member_that_leaves_frees_its_partitions_at_once(world):
-    first, second = world.member(), world.member()
-    await world.settle(6_000)
+async def test_a_member_that_leaves_frees_its_partitions_at_once(either):
+    first, second = either.member(), either.member()
+    await either.settle(6_000)
     await second.leave()
-    await world.settle(SESSION_MS // 2)
-    assert world.owned(first) == ALL
+    await either.settle(SESSION_MS // 2)
+    assert either.owned(first) == ALL
 
 
-async def test_a_member_that_dies_is_replaced_after_its_session(world):
-    first, second = world.member(), world.member()
-    await world.settle(6_000)
+async def test_a_member_that_dies_is_replaced_after_its_session(either):
+    first, second = either.member(), either.member()
+    await either.settle(6_000)
     await second.kill()
-    await world.settle(SESSION_MS + 4_000)
-    assert world.owned(first) == ALL
+    await either.settle(SESSION_MS + 4_000)
+    assert either.owned(first) == ALL
 
 
-async def test_a_static_member_that_restarts_gets_its_partitions_without_a_rebalance(world):
-    first, second = world.member(), world.member(instance_id="two")
-    await world.settle(6_000)
-    before = world.owned(second)
+async def test_a_static_member_that_restarts_gets_its_partitions_without_a_rebalance(either):
+    first, second = either.member(), either.member(instance_id="two")
+    await either.settle(6_000)
+    before, told = either.owned(second), list(first.log)
     await second.leave()
-    again = world.member(instance_id="two")
-    await world.settle(4_000)
-    assert world.owned(again) == before
-    assert not first.told("revoked")
+    again = either.member(instance_id="two")
+    await either.settle(4_000)
+    assert either.owned(again) == before
+    assert first.log == told
 
 
 async def test_a_fenced_static_member_is_told_at_every_poll_and_does_not_fence_back(world):
@@ -110,20 +122,20 @@ async def test_a_fenced_static_member_is_told_at_every_poll_and_does_not_fence_b
     assert not second.raised
 
 
-async def test_a_member_that_does_not_poll_leaves_and_its_next_poll_says_so(world):
-    first, second = world.member(), world.member()
-    await world.settle(6_000)
+async def test_a_member_that_does_not_poll_leaves_and_its_next_poll_says_so(either):
+    first, second = either.member(), either.member()
+    await either.settle(6_000)
     first.stall()
-    await world.settle(MAX_POLL_MS + 4_000)
-    assert world.owned(second) == ALL
+    await either.settle(MAX_POLL_MS + 4_000)
+    assert either.owned(second) == ALL
     first.resume()
-    await world.settle(6_000)
+    await either.settle(6_000)
     (error,) = first.raised
     assert isinstance(error, MaxPollExceededError)
     assert "max_poll_interval_ms is 20000" in str(error)
     assert "20.0 s" in str(error)
     assert first.told("lost")
-    assert world.owned(first, second) == ALL, "it has joined again"
+    assert either.owned(first, second) == ALL, "it has joined again"
 
 
 async def test_a_slow_handler_is_not_thrown_out_before_its_time(world):
@@ -139,16 +151,16 @@ async def test_a_slow_handler_is_not_thrown_out_before_its_time(world):
     assert world.owned(first, second) == ALL
 
 
-async def test_a_member_the_coordinator_has_forgotten_loses_its_partitions_and_joins_anew(world):
-    first, second = world.member(), world.member()
-    await world.settle(6_000)
+async def test_a_member_the_coordinator_has_forgotten_loses_its_partitions_and_joins_anew(either):
+    first, second = either.member(), either.member()
+    await either.settle(6_000)
     first.transport.cut = True
-    await world.settle(SESSION_MS + 4_000)
-    assert world.owned(second) == ALL
+    await either.settle(SESSION_MS + 4_000)
+    assert either.owned(second) == ALL
     first.transport.cut = False
-    await world.settle(10_000)
+    await either.settle(10_000)
     assert first.told("lost")
-    assert world.owned(first, second) == ALL
+    assert either.owned(first, second) == ALL
 
 
 async def test_an_assignment_that_waited_beyond_a_session_of_silence_is_not_taken_over(world):
@@ -171,21 +183,21 @@ async def test_an_assignment_that_waited_beyond_a_session_of_silence_is_not_take
     assert len(world.owned(second)) == 3
 
 
-async def test_more_partitions_of_a_topic_are_assigned(world):
-    first, second = world.member(), world.member()
-    await world.settle(6_000)
-    world.grow("t", 8)
-    await world.settle(8_000)
-    assert world.owned(first, second) == partitions("t", *range(8))
+async def test_more_partitions_of_a_topic_are_assigned(either):
+    first, second = either.member(), either.member()
+    await either.settle(6_000)
+    either.grow("t", 8)
+    await either.settle(8_000)
+    assert either.owned(first, second) == partitions("t", *range(8))
 
 
-async def test_a_topic_that_comes_to_match_the_pattern_is_assigned(world):
-    member = world.member(topics="^t")
-    await world.settle(2_000)
-    world.grow("t2", 2)
-    world.grow("other", 2)
-    await world.settle(6_000)
-    assert world.owned(member) == ALL + partitions("t2", 0, 1)
+async def test_a_topic_that_comes_to_match_the_pattern_is_assigned(either):
+    member = either.member(topics="^t")
+    await either.settle(2_000)
+    either.grow("t2", 2)
+    either.grow("other", 2)
+    await either.settle(6_000)
+    assert either.owned(member) == ALL + partitions("t2", 0, 1)
 
 
 async def test_a_subscribed_topic_that_is_made_later_is_assigned(world):
@@ -246,25 +258,25 @@ async def test_a_bug_in_the_membership_is_raised_by_every_poll(world):
     assert len(member.raised) > 1
 
 
-async def test_a_cluster_that_never_answered_is_the_users_to_know(world):
-    member = world.member()
+async def test_a_cluster_that_never_answered_is_the_users_to_know(either):
+    member = either.member()
 
     async def nobody(_group):
         raise NoBrokersAvailableError("nobody there")
 
     member.transport.coordinator = nobody
-    await world.settle(2_000)
+    await either.settle(2_000)
     assert isinstance(member.raised[0], NoBrokersAvailableError)
     del member.transport.coordinator
-    await world.settle(4_000)
-    assert world.owned(member) == ALL
+    await either.settle(4_000)
+    assert either.owned(member) == ALL
 
 
-async def test_a_commit_reaches_the_coordinator_and_comes_back(world):
-    member = world.member()
-    await world.settle(2_000)
+async def test_a_commit_reaches_the_coordinator_and_comes_back(either):
+    member = either.member()
+    await either.settle(2_000)
     await member.commit(7)
-    assert world.service.offset("g", "t", 5) == 7
+    assert either.service.offset("g", "t", 5) == 7
     found = await member.commits.committed(ALL[:2], 5.0)
     assert [found[one].offset for one in ALL[:2]] == [7, 7]
     assert await member.commits.committed(partitions("t2", 0), 5.0) == {partitions("t2", 0)[0]: None}
@@ -280,16 +292,16 @@ async def test_a_commit_during_a_cooperative_rebalance_succeeds(world):
     assert world.service.offset("g", "t", 0) == 9
 
 
-async def test_a_commit_after_the_partitions_went_fails_and_changes_nothing(world):
-    first, second = world.member("range"), world.member("range")
-    await world.settle(6_000)
-    stale = {one: OffsetAndMetadata(3) for one in world.owned(first)}
+async def test_a_commit_after_the_partitions_went_fails_and_changes_nothing(either):
+    first, second = either.member("range"), either.member("range")
+    await either.settle(6_000)
+    stale = {one: OffsetAndMetadata(3) for one in either.owned(first)}
     first.stall()
-    await world.settle(MAX_POLL_MS + 4_000)
+    await either.settle(MAX_POLL_MS + 4_000)
     await second.commit(50)
     with pytest.raises(CommitFailedError, match="not a member"):
         await first.commits.commit(stale, 1.0)
-    assert world.service.offset("g", "t", 0) == 50
+    assert either.service.offset("g", "t", 0) == 50
 
 
 async def test_a_commit_is_not_carried_over_a_break_in_holding_the_partition(world):

@@ -1,4 +1,7 @@
-"""A group with members of three libraries at once: odradek, librdkafka and aiokafka, each of them its leader once."""
+"""A group with members of several libraries at once: odradek, librdkafka and aiokafka, each of them its leader once.
+
+With the protocol of KIP-848, which aiokafka does not speak, the broker assigns; there the two others take turns.
+"""
 
 import asyncio
 import sys
@@ -27,13 +30,7 @@ class Ours:
     def __init__(self, bootstrap, group, topic, strategy):
         self.values = []
         self._consumer = odradek.Consumer(
-            bootstrap,
-            group_id=group,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=500,
-            partition_assignment_strategy=[strategy],
+            bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False, **self.options(strategy)
         )
         self._consumer.subscribe([topic])
 
@@ -48,6 +45,22 @@ class Ours:
 
     def close(self):
         self._consumer.close()
+
+    @staticmethod
+    def options(strategy):
+        return {
+            "session_timeout_ms": SESSION_MS,
+            "heartbeat_interval_ms": 500,
+            "partition_assignment_strategy": [strategy],
+        }
+
+
+class OursModern(Ours):
+    """A member of odradek's own client with the protocol of KIP-848."""
+
+    @staticmethod
+    def options(strategy):
+        return {"group_protocol": "consumer", "group_remote_assignor": strategy}
 
 
 class Aiokafka:
@@ -113,6 +126,10 @@ def librdkafka(bootstrap, group, topic, strategy):
     return Librdkafka(bootstrap, group, topic, **{"partition.assignment.strategy": strategy})
 
 
+def librdkafka_modern(bootstrap, group, topic, strategy):
+    return Librdkafka(bootstrap, group, topic, **{"group.protocol": "consumer", "group.remote.assignor": strategy})
+
+
 def until(members, condition, what):
     end = time.monotonic() + PATIENCE_S
     while not condition():
@@ -133,6 +150,33 @@ def shared(members):
     ids=["ours-leads", "librdkafka-leads", "aiokafka-leads"],
 )
 def test_members_of_three_libraries_share_a_topic(order, strategy, bootstrap, make_topic, unique, produce):
+    share(order, strategy, bootstrap, make_topic, unique, produce)
+
+
+@pytest.mark.parametrize("strategy", ["range", "uniform"])
+@pytest.mark.parametrize(
+    "order",
+    [(OursModern, librdkafka_modern, OursModern), (librdkafka_modern, OursModern, librdkafka_modern)],
+    ids=["ours-first", "librdkafka-first"],
+)
+def test_members_of_two_libraries_share_a_topic_by_kip_848(order, strategy, bootstrap, make_topic, unique, produce):
+    share(order, strategy, bootstrap, make_topic, unique, produce)
+
+
+@pytest.mark.brokers("kafka")  # odradek's broker has no online migration
+@pytest.mark.parametrize(
+    "order",
+    [(Ours, OursModern, Aiokafka), (OursModern, Ours, librdkafka_modern), (Aiokafka, librdkafka, OursModern)],
+    ids=["classic-first", "modern-first", "others-first"],
+)
+def test_members_of_both_protocols_share_a_topic_where_the_broker_migrates(
+    order, bootstrap, make_topic, unique, produce
+):
+    share(order, "range", bootstrap, make_topic, unique, produce)
+
+
+def share(order, strategy, bootstrap, make_topic, unique, produce):
+    """Have members join one by one, share, read everything once, and go on when the first leaves."""
     topic, group = make_topic(partitions=PARTITIONS), unique("mixed")
     members = []
     try:

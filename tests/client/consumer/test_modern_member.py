@@ -247,6 +247,25 @@ async def test_a_member_that_does_not_poll_leaves_and_its_next_poll_says_so_and_
     assert [one.member_epoch for one in script.beats[-3:]] == [-1, 0, 1]
 
 
+async def test_who_does_not_poll_while_the_coordinator_is_gone_is_told_once(stage, caplog):
+    """Found by the simulation: as nobody could be told of the leaving, it was tried again without end."""
+    member, script = stage.member(lines=[{"target": target(0)}])
+    await stage.pass_time(0.5)
+    member.stall()
+
+    async def gone(*_args, **_options):
+        raise DisconnectedError("cut")
+
+    script.request = gone
+    await stage.pass_time(MAX_POLL_MS / 1000 + 2)
+    assert caplog.text.count("passed between two polls") == 1
+    del script.request
+    member.resume()
+    await stage.pass_time(0.5)
+    assert [type(error) for error in member.raised] == [MaxPollExceededError]
+    assert script.beats[-1].member_epoch >= 0
+
+
 async def test_a_changed_subscription_is_said_at_once(stage):
     stage.add("u")
     member, script = stage.member()
@@ -309,6 +328,21 @@ async def test_an_assignment_that_poll_has_not_seen_is_taken_back_when_nobody_an
     script.lines.append({"target": target(1), "epoch": 5})
     await stage.pass_time(INTERVAL_S)
     assert member.log == [("assigned", ALL[1:2])]
+
+
+async def test_an_assignment_that_was_taken_back_is_asked_for_when_the_late_answer_comes(stage):
+    answered = asyncio.Event()
+    member, script = stage.member(lines=[{"target": target(0)}, answered, {}, {"target": target(2)}])
+    member.stall()
+    await stage.pass_time(4 * INTERVAL_S)
+    assert len(script.beats) == 2, "the second waits for its answer"
+    member.resume()
+    await stage.pass_time(0.5)
+    assert member.log == []
+    answered.set()
+    await stage.pass_time(0.5)
+    assert said(script.beats[2])["topics"] == {"t"}
+    assert member.log == [("assigned", ALL[2:3])]
 
 
 async def test_a_coordinator_of_the_first_version_is_served_too(stage):

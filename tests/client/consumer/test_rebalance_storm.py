@@ -171,11 +171,18 @@ SHARING = {
 @pytest.fixture
 def quick_broker():
     """A broker that has short sessions, as `CLASSIC` has."""
-    with odradek.Broker(group_min_session_timeout_ms=100, num_partitions=PARTITIONS) as broker:
+    settings = {"group_min_session_timeout_ms": 100, "num_partitions": PARTITIONS}
+    modern = {
+        "group_consumer_min_session_timeout_ms": 100,
+        "group_consumer_session_timeout_ms": CLASSIC["session_timeout_ms"],
+        "group_consumer_min_heartbeat_interval_ms": 100,
+        "group_consumer_heartbeat_interval_ms": CLASSIC["heartbeat_interval_ms"],
+    }
+    with odradek.Broker(**settings, **modern) as broker:
         yield broker.bootstrap_servers
 
 
-@pytest.mark.parametrize("sharing", ["range", "cooperative-sticky"])
+@pytest.mark.parametrize("sharing", SHARING)
 @pytest.mark.parametrize(
     "seconds", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(240)])], ids=lambda n: f"{n}s"
 )

@@ -197,7 +197,7 @@ class Membership(ABC):
             age = self._poll_age()
             if age < limit:
                 await self._clock.sleep(max(limit - age, 0.001))
-            elif self._telling or self._outside():
+            elif self._lost or self._telling or self._outside():
                 await self._clock.sleep(limit)  # poll is what it waits for
             else:
                 await self._expire(age)

@@ -7,8 +7,8 @@ and partitions come only after whoever had them has told that it gave them up. A
               ▲                                       │
               └── lost: FENCED_MEMBER_EPOCH, UNKNOWN_MEMBER_ID: poll drops all; then again ──┘
 
-`_take_part` runs two things until the coordinator does not know us any more: `_beat`, and the `Reconciliation` of what
-is owned, which waits for poll while heartbeats go on. The member id is made here, once. Requests: `modern_calls.py`.
+`_take_part` runs until the coordinator does not know us any more: `_beat`, and the `Reconciliation` of what is owned,
+which waits for poll while heartbeats go on. The member id is made here, once. Requests: `modern_calls.py`.
 Source: Kafka `ConsumerHeartbeatRequestManager`, `ConsumerMembershipManager`, `AbstractMembershipManager`.
 """
 
@@ -36,8 +36,10 @@ _log = logging.getLogger("odradek.client.consumer")
 _UNKNOWN: Final = frozenset({ErrorCode.FENCED_MEMBER_EPOCH, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.GROUP_ID_NOT_FOUND})
 """The coordinator does not count on this member, or on this epoch of it."""
 _LEAST_INTERVAL_S: Final = 0.01
-_DOUBT_BEATS: Final = 3
-"""After so many intervals without an answer nobody knows what the group has done meanwhile."""
+_FIRST_INTERVAL_S: Final = 5.0
+"""Until the coordinator names one; Kafka's default."""
+_DOUBT_BEATS: Final = 2
+"""After so many intervals without an answer the group may go on without us soon; how long a session is, the broker knows."""
 
 
 class ModernMember(Membership):
@@ -63,7 +65,7 @@ class ModernMember(Membership):
         self._assignment = Reconciliation(self._transport, self._handover, self._clock, self._due.set)
         self._told: Beat | None = None
         """What the coordinator knows of us; None = it has to be told everything."""
-        self._interval = 0.0
+        self._interval = _FIRST_INTERVAL_S
         self._one_at_a_time = asyncio.Lock()
         """Heartbeats, so that a join never overtakes the leave before it."""
 
@@ -92,7 +94,8 @@ class ModernMember(Membership):
         await self._give_up_lost()
         self._told = None
         self._topics.ask_again()
-        await first_of(self._beat(), self._assignment.run())
+        self._heard_at = self._clock.now()
+        await first_of(self._beat(), self._assignment.run(), self._doubt_in_silence())
         _log.warning(
             "group %s: the coordinator does not know this member any more; joining anew", self._settings.group_id
         )
@@ -103,6 +106,7 @@ class ModernMember(Membership):
         failures = 0
         while True:
             self._due.clear()
+            asked_at = self._clock.now()
             try:
                 answer = await self._say()
             except UnsupportedVersionError as error:
@@ -113,28 +117,29 @@ class ModernMember(Membership):
                 obstacle: OdradekError = error
             else:
                 self._reached = True
-                self._heard_at = self._clock.now()
                 if answer.error == ErrorCode.NONE:
                     failures = 0
+                    self._heard_at = asked_at  # what it says was true then, or later
                     await first_of(self._due.wait(), self._clock.sleep(self._interval))
                     continue
                 if answer.error in _UNKNOWN and self.identity.generation > JOIN_EPOCH:
                     return
-                if answer.error not in TRY_AGAIN | _UNKNOWN:
-                    raise self._explained(answer.error, "heartbeat", answer.message)
-                if answer.error == ErrorCode.GROUP_ID_NOT_FOUND:
-                    raise self._explained(answer.error, "heartbeat")
-                obstacle = KafkaError.of(answer.error)
+                obstacle = self._passing(answer)
             self._told = None
-            self._doubt_assignment()
             _log.info("group %s: heartbeat: %s; trying again", self._settings.group_id, obstacle)
             failures += 1
             await self._clock.sleep(self._backoff(failures))
 
+    def _passing(self, answer: Answer) -> KafkaError:
+        """Return the error of an answer if it may be gone the next time; raise one that the user has to know."""
+        if answer.error in TRY_AGAIN or answer.error in {ErrorCode.FENCED_MEMBER_EPOCH, ErrorCode.UNKNOWN_MEMBER_ID}:
+            return KafkaError.of(answer.error)
+        raise self._explained(answer.error, "heartbeat", answer.message)
+
     async def _say(self) -> Answer:
         """Send one heartbeat with what is new, and take over what the answer says."""
         topics, owned, told = await self._topics.names(), self._assignment.owned, self._told
-        full = told is None
+        full, doubts = told is None, self._assignment.doubts
         beat = Beat(
             self._as_who(),
             topics if told is None or told.topics != topics else None,
@@ -148,7 +153,8 @@ class ModernMember(Membership):
                 _log.info("group %s: member %s, epoch %d", self._settings.group_id, *answer.who)
             self.identity = answer.who
             self._interval = max(answer.interval, _LEAST_INTERVAL_S)
-            self._told = Beat(answer.who, topics, owned)
+            if doubts == self._assignment.doubts:  # else it has to be told everything, for this answer came too late
+                self._told = Beat(answer.who, topics, owned)
             if answer.target is not None:
                 self._assignment.aim(answer.target)
         return answer
@@ -156,10 +162,18 @@ class ModernMember(Membership):
     def _as_who(self) -> Identity:
         return Identity(self.identity.member_id, max(self.identity.generation, JOIN_EPOCH))
 
-    def _doubt_assignment(self) -> None:
-        """Take back an assignment that poll has not seen, when the group may have gone on without us meanwhile."""
-        if self._assignment.handing and self._clock.now() - self._heard_at > _DOUBT_BEATS * self._interval:
-            self._assignment.doubt()
+    async def _doubt_in_silence(self) -> None:
+        """Take back an assignment that poll has not seen, when the group may soon go on without us.
+
+        What poll has is left to it: while nobody answers, nobody can say whose it is.
+        """
+        while True:
+            left = self._heard_at + _DOUBT_BEATS * self._interval - self._clock.now()
+            if left <= 0 and self._assignment.handing:
+                self._assignment.doubt()
+                self._told = None  # the answer to everything has the assignment in it
+                self._due.set()
+            await self._clock.sleep(left if left > 0 else self._interval)
 
     def _forget(self, *, keep_member_id: bool) -> None:  # noqa: ARG002  one id for life (KIP-848)
         self._lost = self._lost or self._assignment.entrusted

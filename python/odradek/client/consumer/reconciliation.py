@@ -42,7 +42,7 @@ class Reconciliation:
         self._names: dict[UUID, str] = {}
         self._target: Places | None = None
         self._aimed = asyncio.Event()
-        self._round = 0
+        self.doubts = 0
         """Goes up when what waits for poll does not hold any more."""
         self.handing = False
         """Poll has yet to settle something."""
@@ -61,7 +61,7 @@ class Reconciliation:
 
     def doubt(self) -> None:
         """Take back what poll has not seen yet; the next `aim` tells what holds. What poll has is left to it."""
-        self._round += 1
+        self.doubts += 1
         self._target = None
         self._aimed.clear()
         self._handover.clear()
@@ -86,11 +86,11 @@ class Reconciliation:
         """Come as close to the target as there are names; return whether there is nothing to wait for."""
         await self._learn_names(target)
         nameable = frozenset(place for place in target if place.topic_id in self._names)
-        at = self._round
+        doubts = self.doubts
         gone = self.owned - nameable
         if gone:
             await self._hand(self._handover.revoke, gone)
-            if at != self._round:
+            if doubts != self.doubts:
                 return True
             self.owned -= gone
             self._changed()
@@ -99,7 +99,7 @@ class Reconciliation:
         if gone or nameable != self.owned:
             self.entrusted = True
             await self._hand(self._handover.assign, nameable)
-            if at != self._round:
+            if doubts != self.doubts:
                 return True
             self.owned = nameable
             self.done += 1
