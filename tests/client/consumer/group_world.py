@@ -65,6 +65,8 @@ class SimTransport:
     def __init__(self, world):
         self._world = world
         self.cut = False
+        self.lose = 0
+        """So many answers are lost, though what they answer was done."""
         self.refuse = {}
         """Error codes or exceptions by API, one an answer, before requests get through again."""
         self.asked = []
@@ -93,7 +95,8 @@ class SimTransport:
                 assignment=None if api == ApiKey.CONSUMER_GROUP_HEARTBEAT else b"",
             )
         answer = await handler.handle(context, request)
-        if self.cut:
+        if self.cut or self.lose:
+            self.lose = max(self.lose - 1, 0)
             raise DisconnectedError("cut")
         return decode_answer(api, version, answer if isinstance(answer, bytes) else encode(answer))
 

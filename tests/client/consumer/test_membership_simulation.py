@@ -55,7 +55,9 @@ async def step(world, strategy, names):
         member.resume()
     elif what < 0.8:
         member.transport.cut = not member.transport.cut
-    elif what < 0.85:
+    elif what < 0.83:
+        member.transport.lose = rnd.randrange(1, 4)
+    elif what < 0.87:
         world.grow("t", world.counts["t"] + 1)
     else:
         await commit(world, member)
