@@ -297,7 +297,7 @@ _ROWS: Final = (
         "group.consumer.heartbeat.interval.ms",
         _INT,
         5_000,
-        "How often members of the consumer protocol are told to send heartbeats.",
+        "How often members of the consumer protocol are told to send heartbeats; more often while their group changes.",
         at_least(1),
         "ms",
     ),

@@ -14,7 +14,7 @@ async def test_a_lone_member_has_all_partitions_with_its_first_answer():
     member = Member(service, "a")
     answer = await member.join()
     member.apply()
-    assert (answer.epoch, answer.heartbeat_interval_ms, member.numbers()) == (1, INTERVAL_MS, [0, 1, 2])
+    assert (answer.epoch, member.numbers()) == (1, [0, 1, 2])
     assert member.group.state is ConsumerState.STABLE
 
 
@@ -25,6 +25,39 @@ async def test_a_heartbeat_that_says_nothing_new_writes_nothing_and_tells_nothin
     for member in (a, b, a, b):
         assert (await member.beat()).assignment is None
     assert service.log.appends == before
+
+
+async def test_members_are_asked_to_come_soon_as_long_as_the_group_is_restless():
+    service = await consumer_service(orders=4)
+    a, b = await joined(service, "a", "b")
+
+    async def intervals():
+        return [(await member.beat()).heartbeat_interval_ms for member in (a, b)]
+
+    assert max(await intervals()) < 1_000, "more may come"
+    await service.clock.advance(INTERVAL_MS)
+    assert await intervals() == [INTERVAL_MS, INTERVAL_MS]
+    c = Member(service, "c")
+    assert (await c.join()).heartbeat_interval_ms < 1_000
+    for _ in range(3):
+        await service.clock.advance(INTERVAL_MS)
+        for member in (a, b):
+            await member.settle()
+    assert await intervals() == [INTERVAL_MS, INTERVAL_MS]
+    waits = Member(service, "d")
+    await waits.join()
+    await service.clock.advance(INTERVAL_MS)
+    assert waits.state is MemberState.UNRELEASED_PARTITIONS
+    assert (await waits.beat()).heartbeat_interval_ms < 1_000, (
+        "who waits for a partition is to hear soon that it is free"
+    )
+
+
+async def test_a_large_group_is_not_asked_for_more_than_500_heartbeats_a_second():
+    service = await consumer_service(orders=2)
+    for number in range(200):
+        answer = await beat(service, "g", f"m{number}", 0, **FULL)
+    assert answer.heartbeat_interval_ms == 400
 
 
 async def test_a_newcomer_gets_a_partition_only_when_its_owner_has_said_that_it_gave_it_up():

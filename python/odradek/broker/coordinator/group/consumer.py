@@ -57,6 +57,7 @@ class ConsumerGroup:
 
     __slots__ = (
         "_subscribed",
+        "changed_ms",
         "deadlines",
         "epoch",
         "group_id",
@@ -101,6 +102,8 @@ class ConsumerGroup:
         self.rebalance_deadlines: dict[str, float] = {}
         """By member that must give up partitions: until when."""
         self.wake_at_ms: float = inf
+        self.changed_ms: float = -inf
+        """When the epoch was raised last."""
         self.topics_revision = -1
         """Of the cluster's topics when they were last looked at."""
 
@@ -233,6 +236,8 @@ class ConsumerGroup:
 
         A member has a session from when it is known; one that must give up partitions has its rebalance time-out for it.
         """
+        if isinstance(key, ConsumerGroupKey):
+            self.changed_ms = now_ms
         if not isinstance(key, CurrentKey | SubscriptionKey):
             return
         member = self.members.get(key.member)

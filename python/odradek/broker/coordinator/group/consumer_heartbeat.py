@@ -139,7 +139,7 @@ def heartbeat(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> 
             member = after
     assignment = plain(member.assigned)
     tell = request.is_full or before is None or assignment != plain(before.assigned)
-    return HeartbeatAnswer(member_id, member.epoch, around.rules.heartbeat_interval_ms, assignment if tell else None)
+    return HeartbeatAnswer(member_id, member.epoch, assignment=assignment if tell else None)
 
 
 def leave(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> HeartbeatAnswer:

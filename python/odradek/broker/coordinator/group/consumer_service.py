@@ -5,13 +5,19 @@ the log, and a draft that can't be written leaves no trace.
 """
 
 from contextlib import suppress
+from dataclasses import replace
+from typing import Final
 from uuid import uuid4
 
 from odradek.broker.coordinator.clock import Clock
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.consumer import ConsumerGroup, Draft
 from odradek.broker.coordinator.group.consumer_heartbeat import Rules, Surroundings, check, fence, heartbeat, leave
-from odradek.broker.coordinator.group.consumer_members import JOIN_EPOCH, HeartbeatAnswer, HeartbeatRequest
+from odradek.broker.coordinator.group.consumer_members import (
+    JOIN_EPOCH,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+)
 from odradek.broker.coordinator.group.records import Record
 from odradek.broker.coordinator.group.settings import GroupSettings, Names
 from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard
@@ -21,7 +27,12 @@ from odradek.errors import ErrorCode, KafkaError
 
 __all__ = ["ConsumerGroups", "HeartbeatAnswer", "HeartbeatRequest"]
 
-_FENCED_AT_ONCE = 100
+_FENCED_AT_ONCE: Final = 100
+_SOON_MS: Final = 250
+_SOON_MS_A_MEMBER: Final = 2
+"""Large groups come less often, so that all of them together send no more than 500 heartbeats a second."""
+_RESTLESS_MS: Final = 5_000
+"""How long after a change another is to be expected."""
 
 
 class ConsumerGroups:
@@ -66,8 +77,24 @@ class ConsumerGroups:
         after = shard.groups.get(request.group_id)
         if stays and after is not None and not isinstance(after, ClassicGroup):
             after.topics_revision = revision
-            after.hear(answer.member_id, self._clock.monotonic_ms() + self._rules.session_timeout_ms)
+            now_ms = self._clock.monotonic_ms()
+            after.hear(answer.member_id, now_ms + self._rules.session_timeout_ms)
+            answer = replace(answer, heartbeat_interval_ms=self._interval_ms(after, answer.member_id, now_ms))
         return answer
+
+    def _interval_ms(self, group: ConsumerGroup, member_id: str, now_ms: float) -> int:
+        """Return when the next heartbeat is to come.
+
+        What a member has to do for others to go on it learns from an answer only: who waits for partitions, and all for
+        a while after a change, as more may be about to come, are asked to come sooner than
+        `group.consumer.heartbeat.interval.ms` says. Apache Kafka asks for none of it, so that members which start
+        together share after one or two intervals.
+        """
+        usual_ms = self._rules.heartbeat_interval_ms
+        settled = group.epoch == group.target_epoch and group.members[member_id].is_reconciled_to(group.target_epoch)
+        if settled and now_ms - group.changed_ms >= _RESTLESS_MS:
+            return usual_ms
+        return min(usual_ms, max(_SOON_MS, len(group.members) * _SOON_MS_A_MEMBER))
 
     def _write(self, shard: GroupShard, draft: Draft) -> None:
         try:
