@@ -44,11 +44,16 @@ fn offsets(offsets: Vec<i32>) -> OffsetBuffer<i32> {
     OffsetBuffer::new(ScalarBuffer::from(offsets))
 }
 
-fn binary(column: BytesColumn) -> Result<BinaryArray, ArrowError> {
+fn binary(mut column: BytesColumn) -> Result<BinaryArray, ArrowError> {
+    let data = Buffer::from_vec(std::mem::take(&mut column.data));
+    binary_of(column, data)
+}
+
+fn binary_of(column: BytesColumn, data: Buffer) -> Result<BinaryArray, ArrowError> {
     let rows = column.offsets.len() - 1;
     let nulls =
         column.validity.into_bits().map(|bits| NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, rows)));
-    BinaryArray::try_new(offsets(column.offsets), Buffer::from_vec(column.data), nulls)
+    BinaryArray::try_new(offsets(column.offsets), data, nulls)
 }
 
 fn headers(column: HeadersColumn) -> Result<ListArray, ArrowError> {
@@ -58,7 +63,8 @@ fn headers(column: HeadersColumn) -> Result<ListArray, ArrowError> {
     ListArray::try_new(header_item(), offsets(column.offsets), Arc::new(pairs), None)
 }
 
-fn record_batch(columns: Columns) -> Result<RecordBatch, ArrowError> {
+fn record_batch(mut columns: Columns) -> Result<RecordBatch, ArrowError> {
+    let values = Buffer::from(columns.seal_values());
     let names = StringArray::from_iter_values(columns.topics.iter());
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::from(columns.topic), Arc::new(names))?),
@@ -66,7 +72,7 @@ fn record_batch(columns: Columns) -> Result<RecordBatch, ArrowError> {
         Arc::new(Int64Array::from(columns.offset)),
         Arc::new(TimestampMillisecondArray::from(columns.timestamp).with_timezone("UTC")),
         Arc::new(binary(columns.key)?),
-        Arc::new(binary(columns.value)?),
+        Arc::new(binary_of(columns.value, values)?),
         Arc::new(headers(columns.headers)?),
     ];
     RecordBatch::try_new(schema(), arrays)

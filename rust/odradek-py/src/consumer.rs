@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odradek_core::client::consumer::chunk::Chunk;
-use odradek_core::client::consumer::columns::Columns;
 use odradek_core::client::consumer::{FetchSettings, Fetcher, Next};
 use odradek_core::log::types::TopicPartition;
 use pyo3::exceptions::PyValueError;
@@ -168,11 +167,14 @@ impl PyFetcher {
 
     fn poll_arrow(&self, py: Python<'_>, timeout_ms: u64, max_records: usize) -> PyResult<PyArrowBatch> {
         let deadline = deadline(timeout_ms);
-        let mut columns = Columns::default();
+        let mut columns = self.fetcher.columns(max_records);
         while columns.is_empty() && max_records > 0 {
             let (Some(chunk), _) = self.wait(py, deadline)? else { break };
             py.detach(|| self.fetcher.collect(chunk, max_records, &mut columns, |work| work()))
                 .map_err(|error| from_fetch(py, &error))?;
+        }
+        if columns.is_empty() {
+            columns.idle();
         }
         py.detach(|| PyArrowBatch::new(columns))
     }

@@ -41,10 +41,14 @@ pub struct Run<'a> {
     pub bytes: usize,
     /// Records that come at most.
     pub records: usize,
+    /// Records in those bytes, as the batch says; more than come where a poll ends inside it.
+    pub left: usize,
 }
 
 /// Takes records.
 pub trait Sink {
+    /// A poll begins to walk; so many bytes are there, as they came. More may come meanwhile.
+    fn expect(&mut self, _bytes: usize) {}
     /// Records of one batch follow.
     fn begin(&mut self, run: &Run<'_>);
     /// The next record of the run.
@@ -259,6 +263,7 @@ fn walk_batch(
         log_append_time: header.is_log_append_time(),
         bytes: rest.len(),
         records,
+        left: left as usize,
     });
     let mut reader = Records::resume(rest, left);
     let (mut walked, mut position) = (0, from);

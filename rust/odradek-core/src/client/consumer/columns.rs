@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::chunk::{FetchedRecord, Run, Sink};
+use super::column_pool::ColumnPool;
 
 /// Bytes in one variable-length column at which no further record is taken; a record is at most as large again.
 const COLUMN_BYTES: usize = 1 << 30;
@@ -97,7 +100,7 @@ impl Default for HeadersColumn {
 }
 
 /// All columns. A [`Sink`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Columns {
     /// Names that `topic` refers to.
     pub topics: Vec<Arc<str>>,
@@ -116,9 +119,69 @@ pub struct Columns {
     /// Headers.
     pub headers: HeadersColumn,
     run: (i32, i32),
+    /// Rows that come at most.
+    most: usize,
+    /// Bytes that are there to be walked, before the first row comes.
+    ahead: usize,
+    pool: Arc<ColumnPool>,
 }
 
 impl Columns {
+    /// Columns for at most so many rows; those of many bytes in the pool's memory.
+    #[must_use]
+    pub fn new(most: usize, pool: Arc<ColumnPool>) -> Self {
+        Self {
+            topics: Vec::new(),
+            topic: Vec::new(),
+            partition: Vec::new(),
+            offset: Vec::new(),
+            timestamp: Vec::new(),
+            key: BytesColumn::default(),
+            value: BytesColumn::default(),
+            headers: HeadersColumn::default(),
+            run: (0, 0),
+            most,
+            ahead: 0,
+            pool,
+        }
+    }
+
+    /// Takes the values' bytes out; their memory is used again once nobody looks at it.
+    #[must_use]
+    pub fn seal_values(&mut self) -> Bytes {
+        self.pool.seal(std::mem::take(&mut self.value.data))
+    }
+
+    /// Gives up memory that is kept for the next columns: these are empty because there is nothing to read.
+    pub fn idle(&self) {
+        self.pool.clear();
+    }
+
+    /// Takes memory for all rows that this poll will probably bring, if they are as large as those of its first run.
+    fn make_room(&mut self, run: &Run<'_>) {
+        let (each, left) = (run.bytes.div_ceil(run.left.max(1)), run.left.max(1));
+        let ahead = std::mem::take(&mut self.ahead).max(run.bytes);
+        let rows = self.most.min(ahead / each.max(7) + 1).max(run.records.min(left));
+        // Records are not all of one size.
+        let roomy = |rows: usize| rows.saturating_mul(each).saturating_add(rows.saturating_mul(each) / 16);
+        self.value.data = self.pool.take(roomy(rows).min(ahead), roomy(self.most));
+        self.reserve_rows(rows);
+    }
+
+    fn reserve_rows(&mut self, rows: usize) {
+        for column in [
+            &mut self.topic,
+            &mut self.partition,
+            &mut self.key.offsets,
+            &mut self.value.offsets,
+            &mut self.headers.offsets,
+        ] {
+            column.reserve(rows);
+        }
+        self.offset.reserve(rows);
+        self.timestamp.reserve(rows);
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -133,6 +196,10 @@ impl Columns {
 }
 
 impl Sink for Columns {
+    fn expect(&mut self, bytes: usize) {
+        self.ahead = bytes;
+    }
+
     fn begin(&mut self, run: &Run<'_>) {
         let name = &run.partition.topic;
         let place = self.topics.iter().rposition(|topic| topic == name).unwrap_or_else(|| {
@@ -140,18 +207,12 @@ impl Sink for Columns {
             self.topics.len() - 1
         });
         self.run = (place as i32, run.partition.partition);
-        for column in [
-            &mut self.topic,
-            &mut self.partition,
-            &mut self.key.offsets,
-            &mut self.value.offsets,
-            &mut self.headers.offsets,
-        ] {
-            column.reserve(run.records);
+        if self.is_empty() && self.value.data.capacity() == 0 {
+            self.make_room(run);
         }
-        self.offset.reserve(run.records);
-        self.timestamp.reserve(run.records);
-        self.value.data.reserve(run.bytes);
+        self.reserve_rows(run.records);
+        // Not of a part of a batch by what all of it takes.
+        self.value.data.reserve(run.bytes / run.left.max(run.records).max(1) * run.records);
     }
 
     #[inline]

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use super::budget::Budget;
 use super::chunk::{Chunk, Failure, Sink};
+use super::column_pool::ColumnPool;
+use super::columns::Columns;
 use super::driver;
 use super::error::FetchError;
 use super::metrics::{Levels, Stats};
@@ -128,6 +130,7 @@ pub enum Next {
 /// Reads assigned partitions ahead of its owner's polls. Thread-safe.
 pub struct Fetcher {
     shared: Arc<Shared>,
+    columns: Arc<ColumnPool>,
 }
 
 impl Fetcher {
@@ -162,7 +165,7 @@ impl Fetcher {
             bell,
         });
         shared.cluster.spawn(driver::run(Arc::clone(&shared)));
-        Ok(Self { shared })
+        Ok(Self { shared, columns: Arc::default() })
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, ClientError> {
@@ -283,6 +286,12 @@ impl Fetcher {
         self.shared.available.notify_one();
     }
 
+    /// Empty columns for at most so many records of a poll. Memory of earlier ones is used again.
+    #[must_use]
+    pub fn columns(&self, most: usize) -> Columns {
+        Columns::new(most, Arc::clone(&self.columns))
+    }
+
     /// A descriptor that is readable while records or errors wait; owned by the fetcher.
     #[must_use]
     pub fn ready_fd(&self) -> i32 {
@@ -333,6 +342,7 @@ impl Fetcher {
         release: impl Fn(&mut (dyn FnMut() + Send)),
     ) -> Result<usize, FetchError> {
         let mut count = 0;
+        sink.expect(chunk.bytes + self.shared.lock().queue.iter().map(|queued| queued.bytes).sum::<usize>());
         loop {
             let before = count;
             while count < most && sink.has_room() && !chunk.is_empty() {

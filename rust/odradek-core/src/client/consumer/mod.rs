@@ -11,7 +11,7 @@
 //! | [`nearby`] | the replica that is read in place of the leader |
 //! | `offsets` | resets, truncation |
 //! | [`chunk`] | decoded batches on their way through a poll; the walk over records |
-//! | [`columns`] | records as columns, for Arrow |
+//! | [`columns`], [`column_pool`] | records as columns, for Arrow; the memory of large ones |
 //! | [`budget`], [`metrics`], [`settings`], [`error`] | bytes in use, figures, options, errors |
 //!
 //! Not here: groups, commits, deserializers (Python's `client/consumer`).
@@ -20,6 +20,7 @@ pub mod ahead;
 mod answer;
 pub mod budget;
 pub mod chunk;
+pub mod column_pool;
 pub mod columns;
 pub mod decode;
 mod driver;
