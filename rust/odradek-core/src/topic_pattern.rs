@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn an_expression_has_to_match_the_whole_name() {
-        let found = matching("a|ab|b.*", names(&["a", "ab", "abc", "b", "b-1", "cb"])).unwrap();
+        let found = matching("a|ab|b.*", names(&["a", "ab", "abc", "b", "b-1", "cb"])).expect("a pattern");
         assert_eq!(found, ["a", "ab", "b", "b-1"]);
     }
 
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn an_expression_that_makes_backtrackers_explode_is_answered_at_once() {
         let begun = Instant::now();
-        assert!(matching("(a+)+b", names(&[&"a".repeat(249)])).unwrap().is_empty());
+        assert!(matching("(a+)+b", names(&[&"a".repeat(249)])).expect("a pattern").is_empty());
         assert!(begun.elapsed() < Duration::from_secs(60)); // a backtracker would take longer than the universe has had
     }
 }
