@@ -243,6 +243,38 @@ impl Sink for Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::types::TopicPartition;
+    use crate::record::reader::Headers;
+
+    #[test]
+    fn a_column_of_values_has_its_size_before_the_first_row() {
+        let (value, pool) = ([7; 1_000], Arc::new(ColumnPool::default()));
+        let partition = TopicPartition { topic: Arc::from("t"), partition: 0 };
+        // Batches of 10 records, of which a poll takes 1,000 in all; as many more are there.
+        let mut columns = Columns::new(1_000, pool);
+        columns.expect(2_000 * 1_010);
+        let mut room = Vec::new();
+        for batch in 0..100 {
+            let run = Run {
+                partition: &partition,
+                leader_epoch: 0,
+                log_append_time: false,
+                bytes: 10 * 1_010,
+                records: 10,
+                left: 10,
+            };
+            columns.begin(&run);
+            room.push((columns.value.data.capacity(), columns.offset.capacity()));
+            for index in 0..10 {
+                let headers = Headers::parse(&[], 0).expect("none");
+                let (offset, value) = (batch * 10 + index, Some(&value[..]));
+                columns.record(&FetchedRecord { offset, timestamp_ms: 0, key: None, value, headers });
+            }
+        }
+        assert!(room.iter().all(|now| *now == room[0]), "{room:?}");
+        assert!(room[0].0 < 1_200_000 && room[0].1 < 1_200, "no more than a poll takes");
+        assert_eq!(columns.seal_values().len(), 1_000_000);
+    }
 
     #[test]
     fn validity_is_kept_only_from_the_first_null_on() {
