@@ -345,6 +345,36 @@ async def test_an_assignment_that_was_taken_back_is_asked_for_when_the_late_answ
     assert member.log == [("assigned", ALL[2:3])]
 
 
+async def test_what_poll_may_take_is_claimed_before_poll_has_seen_it_and_no_longer_once_it_is_taken_back(stage):
+    """The coordinator gives away what it takes from a member that does not claim it."""
+    member, script = stage.member(lines=[{"target": target(0)}])
+    member.stall()
+    await stage.pass_time(0.5)
+    assert said(script.beats[-1]) == {"owned": stage.places("t", 0)}
+    assert member.log == []
+    script.lines.extend([DisconnectedError("cut")] * 12)
+    await stage.pass_time(4 * INTERVAL_S)
+    script.lines.clear()
+    await stage.pass_time(2)
+    assert said(script.beats[-1])["owned"] == set()
+
+
+async def test_nothing_new_is_taken_while_a_claim_without_it_has_no_answer(stage):
+    """By then the coordinator may have given it to another, which the answer will tell."""
+    late, answered = uuid.uuid4(), asyncio.Event()
+    both = [("t", 0), (late, 0)]
+    member, script = stage.member(
+        lines=[{"target": both}, {}, DisconnectedError("cut"), answered, {"target": both[:1]}]
+    )
+    await stage.pass_time(INTERVAL_S + 0.5)
+    assert len(script.beats) == 4, "the last is on its way, and claims t-0 alone"
+    stage.topic_ids["late"] = late
+    await stage.pass_time(1)
+    answered.set()
+    await stage.pass_time(1)
+    assert member.log == [("assigned", ALL[:1])]
+
+
 async def test_a_coordinator_of_the_first_version_is_served_too(stage):
     member, script = stage.member(newest=0, lines=[{"target": target(0)}])
     await stage.pass_time(INTERVAL_S)

@@ -65,9 +65,11 @@ class Handover:
         """Have poll give partitions up; return when it has."""
         await self._post(Revoke(self._loop.create_future(), tuple(partitions)))
 
-    async def assign(self, target: Iterable[TopicPartition]) -> None:
-        """Have poll take over an assignment; return when it has."""
-        await self._post(Assign(self._loop.create_future(), tuple(target)))
+    async def assign(self, target: Iterable[TopicPartition]) -> bool:
+        """Have poll take over an assignment; return when it has, or False when `clear` was first."""
+        event = Assign(self._loop.create_future(), tuple(target))
+        await self._post(event)
+        return event.begun
 
     async def lost(self, error: Exception | None = None) -> None:
         """Have poll drop everything and raise `error`; return when it has."""

@@ -146,9 +146,12 @@ class ModernMember(Membership):
             owned if told is None or told.owned != owned else None,
             full,
         )
+        if beat.owned is not None:
+            self._assignment.quiet.clear()
         async with self._one_at_a_time:
             answer = await self._requests.heartbeat(beat)
         if answer.error == ErrorCode.NONE:
+            self._assignment.quiet.set()
             if answer.who.generation != self.identity.generation:
                 _log.info("group %s: member %s, epoch %d", self._settings.group_id, *answer.who)
             self.identity = answer.who

@@ -3,12 +3,15 @@
 What goes is given up first, in poll: committed if that is automatic, the user told. Then the coordinator hears of it and
 may give it to others; and what comes is handed to poll. A target that comes meanwhile is next. Partitions whose topic
 has no name here yet wait for one. No request to the group in here: `modern_member.py`.
+
+The coordinator gives to others what a member is not to have any more and does not claim. So what poll may take is
+claimed before poll can see it, and nothing new is taken while a claim without it has no answer yet (`quiet`).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from odradek.client.consumer.first_of import first_of
 from odradek.client.consumer.handover import Handover
@@ -28,6 +31,7 @@ _ASK_AGAIN_S: Final = 0.25
 """After so long topics that had no name are asked for again."""
 
 Places = frozenset[Place]
+T = TypeVar("T")
 
 
 class Reconciliation:
@@ -49,7 +53,9 @@ class Reconciliation:
         self.entrusted = False
         """Poll may have partitions, those of an assignment among them that it has in hand."""
         self.owned: Places = frozenset()
-        """What poll has."""
+        """What poll has, or may take at any moment: what the coordinator is told."""
+        self.quiet = asyncio.Event()
+        """Set while every claim that was sent has been answered."""
         self.done = 0
         """How often `owned` came to be what was wanted."""
 
@@ -94,22 +100,26 @@ class Reconciliation:
                 return True
             self.owned -= gone
             self._changed()
-        if self._target is not target:  # a newer one: nothing that it does not want is taken over
-            return True
         if gone or nameable != self.owned:
-            self.entrusted = True
-            await self._hand(self._handover.assign, nameable)
-            if doubts != self.doubts:
+            await self.quiet.wait()
+            if self._target is not target:  # a newer one: nothing that it does not want is taken over
                 return True
-            self.owned = nameable
-            self.done += 1
+            before, self.owned = self.owned, nameable
+            self.entrusted = True
             self._changed()
+            if not await self._hand(self._handover.assign, nameable):
+                self.owned = before
+                self._changed()
+                return True
+            self.done += 1
         return nameable == target
 
-    async def _hand(self, to_poll: Callable[[Iterable[TopicPartition]], Awaitable[None]], places: Places) -> None:
+    async def _hand(self, to_poll: Callable[[Iterable[TopicPartition]], Awaitable[T]], places: Places) -> T:
         self.handing = True
         try:
-            await to_poll(sorted(TopicPartition(self._names[place.topic_id], place.partition) for place in places))
+            return await to_poll(
+                sorted(TopicPartition(self._names[place.topic_id], place.partition) for place in places)
+            )
         finally:
             self.handing = False
 
