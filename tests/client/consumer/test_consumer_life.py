@@ -225,4 +225,31 @@ def test_a_consumer_rides_through_a_broker_that_comes_back(own_broker, produce, 
         one.commit()
 
 
+def test_a_group_goes_on_after_the_broker_was_killed_and_reads_nothing_twice(own_broker, produce, protocol):
+    broker = own_broker(num_partitions="4")
+    produce("topic", 40, partitions=4, to=broker.bootstrap)
+    told = []
+    options = {"group_id": "g", "enable_auto_commit": False, **quick(protocol)}
+    with odradek.Consumer(broker.bootstrap, **options) as one, odradek.Consumer(broker.bootstrap, **options) as two:
+        one.subscribe("topic", on_lost=told.extend)
+        two.subscribe("topic", on_lost=told.extend)
+        records = until(lambda: len(one.assignment()) == len(two.assignment()) == 2, one, two)
+        while len({record.value for record in records}) < 40:
+            records += one.poll(0.1) + two.poll(0.1)
+        one.commit()
+        two.commit()
+        owned = one.assignment(), two.assignment()
+        broker.kill()
+        assert one.poll(0.2) == two.poll(0.2) == []
+        broker.start()
+        later = produce("topic", 20, partitions=4, first=40, to=broker.bootstrap)
+        fresh = []
+        until(lambda: len(fresh) >= 20 or fresh.extend(one.poll(0.1) + two.poll(0.1)), what="the new records are read")
+        assert sorted(record.value for record in fresh) == sorted(value for part in later.values() for value in part)
+        one.commit()
+        two.commit()
+        if protocol == "consumer":  # the group is in the log; a classic one is joined anew
+            assert (one.assignment(), two.assignment(), told) == (*owned, [])
+
+
 QUICK_HERE = {"metadata_max_age_ms": 1_000, "fetch_max_wait_ms": 200}

@@ -256,10 +256,14 @@ class ClassicMember(Membership):
 
         What poll has is left to it: while nobody answers, nobody can say whose it is.
         """
-        silence = self._clock.now() - self._heard_at
-        if self.phase is Phase.HANDING and silence * 1000 > self._settings.session_timeout_ms:
+        settings, silence = self._settings, self._clock.now() - self._heard_at
+        # After the next heartbeat it may be too late.
+        if (
+            self.phase is Phase.HANDING
+            and silence * 1000 + settings.heartbeat_interval_ms >= settings.session_timeout_ms
+        ):
             self._handover.clear()
-            self._want_rejoin("the coordinator has been silent for longer than a session")
+            self._want_rejoin("the coordinator has been silent for almost a session")
 
     def _forget(self, *, keep_member_id: bool) -> None:
         """Be nobody in the group; what we owned is somebody else's."""
