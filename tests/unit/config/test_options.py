@@ -116,6 +116,31 @@ def test_security_that_is_not_there_is_refused_not_ignored(name):
         BrokerSettings({name: "x"})
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"group.consumer.session.timeout.ms": "70000"},
+        {"group.consumer.session.timeout.ms": "46000", "group.consumer.min.session.timeout.ms": "50000"},
+        {"group.consumer.heartbeat.interval.ms": "16000"},
+        {"group.consumer.heartbeat.interval.ms": "9000", "group.consumer.session.timeout.ms": "9000"},
+        {"group.consumer.assignors": ""},
+        {"group.consumer.assignors": "sticky"},
+        {"group.consumer.migration.policy": "bidirectional"},
+        {"group.coordinator.rebalance.protocols": "consumer"},
+    ],
+)
+def test_settings_of_consumer_groups_that_can_not_be_are_refused(texts):
+    with pytest.raises(ConfigError, match=next(iter(texts))):
+        BrokerSettings(texts)
+
+
+def test_consumer_groups_may_be_quicker_than_the_usual_least():
+    settings = BrokerSettings(
+        {"group.consumer.heartbeat.interval.ms": "300", "group.consumer.session.timeout.ms": "4000"}
+    )
+    assert settings.number("group.consumer.session.timeout.ms") == 4_000
+
+
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ConfigError, match=r"min.compaction.lag.ms"):
         parse_topic_configs({"min.compaction.lag.ms": "2", "max.compaction.lag.ms": "1"})
