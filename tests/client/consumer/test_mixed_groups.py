@@ -172,11 +172,15 @@ def test_members_of_two_libraries_share_a_topic_by_kip_848(order, strategy, boot
 def test_members_of_both_protocols_share_a_topic_where_the_broker_migrates(
     order, bootstrap, make_topic, unique, produce
 ):
-    share(order, "range", bootstrap, make_topic, unique, produce)
+    share(order, "range", bootstrap, make_topic, unique, produce, once=False)
 
 
-def share(order, strategy, bootstrap, make_topic, unique, produce):
-    """Have members join one by one, share, read everything once, and go on when the first leaves."""
+def share(order, strategy, bootstrap, make_topic, unique, produce, *, once=True):
+    """Have members join one by one, share, read everything, and go on when the first leaves.
+
+    Not `once`: an eager member of a group that migrates may be asked to join again after all have their share, and then
+    reads again what it has not committed.
+    """
     topic, group = make_topic(partitions=PARTITIONS), unique("mixed")
     members = []
     try:
@@ -185,8 +189,9 @@ def share(order, strategy, bootstrap, make_topic, unique, produce):
             until(members, lambda: shared(members), f"{len(members)} members share")
         values = produce(topic, 120, partitions=PARTITIONS)
         wanted = sorted(value for part in values.values() for value in part)
-        until(members, lambda: sum(len(one.values) for one in members) >= 120, "all is read")
-        assert sorted(value for one in members for value in one.values) == wanted
+        until(members, lambda: len({value for one in members for value in one.values}) >= 120, "all is read")
+        found = [value for one in members for value in one.values]
+        assert sorted(found if once else set(found)) == wanted
         for one in members:
             one.commit()
         members.pop(0).close()
