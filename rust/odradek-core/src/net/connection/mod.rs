@@ -8,6 +8,10 @@
 //! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory. Requests other than
 //! Produce and Fetch also wait until the thread has time for them (`turn`), and a connection whose last requests
 //! were such isn't even read before: among many that became ready together, those with data are served first.
+//!
+//! Here is the way in, and when what is done; `answers.rs` is the way out.
+
+mod answers;
 
 use std::future::Future;
 use std::io;
@@ -19,25 +23,23 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
-use super::admission::Admitted;
-use super::cold_reads::ColdRead;
-use super::control::Submission;
-use super::faults::{Effect, Gate, Step};
-use super::handlers::CloseReason;
-use super::handlers::fetch::{Attempt, FetchPlan};
-use super::handlers::metadata::{self, Answer};
-use super::mailbox::{Delivery, Mailbox};
-use super::memory::FREE_BYTES;
-use super::metrics::{Counters, count};
-use super::output::{Flushed, Output};
-use super::reader::Reader;
-use super::router::{Routed, api_key, route};
-use super::server::IoThread;
-use super::slots::{Slot, Slots};
-use super::state::NetState;
-use crate::wire::frame::{FrameStart, LENGTH_BYTES, finish};
+use crate::net::admission::Admitted;
+use crate::net::cold_reads::ColdRead;
+use crate::net::control::Submission;
+use crate::net::faults::{Effect, Gate, Step};
+use crate::net::handlers::CloseReason;
+use crate::net::mailbox::Mailbox;
+use crate::net::memory::FREE_BYTES;
+use crate::net::metrics::{Counters, count};
+use crate::net::output::Output;
+use crate::net::reader::Reader;
+use crate::net::router::{Routed, api_key, route};
+use crate::net::server::IoThread;
+use crate::net::slots::{Slot, Slots};
+use crate::net::state::NetState;
+use crate::wire::frame::{FrameStart, LENGTH_BYTES};
 
 /// No frame is taken while more than this waits to be sent.
 const MAX_OUTPUT_BYTES: usize = 256 << 10;
@@ -187,47 +189,6 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Takes what other threads left; true when waiting slots should look again.
-    fn collect(&mut self) -> Result<bool, End> {
-        let Some(deliveries) = self.mailbox.collect() else { return Ok(false) };
-        if self.mailbox.take_release_request() {
-            self.reader.release();
-        }
-        self.finishing |= self.mailbox.is_closing();
-        if let Some(submission) = self.refused_by_queue.take() {
-            self.submit(*submission);
-        }
-        for delivery in deliveries {
-            match delivery {
-                Delivery::Respond { slot, body } => self.respond(slot, &body),
-                Delivery::Reroute { slot } => self.reroute(slot),
-                Delivery::Disconnect => return Err(End::Closed),
-            }
-        }
-        Ok(true)
-    }
-
-    fn respond(&mut self, number: u64, body: &[u8]) {
-        if let Some(Slot::Control { head, .. }) = self.slots.get_mut(number) {
-            let mut frame = Vec::with_capacity(body.len() + 9);
-            let start = head.begin(&mut frame);
-            frame.extend_from_slice(body);
-            finish(&mut frame, start, 0);
-            self.slots.finish(number, Slot::Done(frame));
-        }
-    }
-
-    fn reroute(&mut self, number: u64) {
-        let Some(Slot::Control { head, metadata, .. }) = self.slots.get_mut(number) else { return };
-        let Some((version, body)) = metadata.take() else { return self.refuse() };
-        let mut frame = Vec::new();
-        match metadata::handle(&self.state, *head, version, body, false, &mut frame) {
-            Ok(Answer::Shared(rest)) => self.slots.finish(number, Slot::Shared(frame, rest)),
-            Ok(_) => self.slots.finish(number, Slot::Done(frame)),
-            Err(_) => self.refuse(),
-        }
-    }
-
     /// The client broke the protocol: what it asked before is answered, then the connection is closed.
     fn refuse(&mut self) {
         self.finishing = true;
@@ -238,118 +199,6 @@ impl Connection {
     fn close_unanswered(&mut self) {
         self.slots = Slots::default();
         self.finishing = true;
-    }
-
-    /// Finishes what can be finished, and moves finished responses from the front of the slots to the output.
-    fn advance(&mut self, look_again: bool) {
-        if self.slots.is_empty() {
-            return;
-        }
-        if look_again {
-            self.finish_produce();
-        }
-        loop {
-            let goes_unanswered = self.gate.close_at == Some(self.slots.first_number());
-            match self.slots.front_mut() {
-                Some(Slot::Done(_) | Slot::Shared(..)) if goes_unanswered => return self.close_unanswered(),
-                Some(Slot::Done(_) | Slot::Shared(..)) => match self.slots.pop() {
-                    Some(Slot::Done(frame)) => self.output.tail().extend_from_slice(&frame),
-                    Some(Slot::Shared(start, rest)) => {
-                        self.output.tail().extend_from_slice(&start);
-                        self.output.push_shared(rest);
-                    }
-                    _ => return,
-                },
-                Some(Slot::Fetch(_)) if self.cold.is_none() && (look_again || self.finishing) => {
-                    if let Some(Slot::Fetch(plan)) = self.slots.pop() {
-                        self.try_fetch(plan);
-                    }
-                    if matches!(self.slots.front_mut(), Some(Slot::Fetch(_))) {
-                        return;
-                    }
-                }
-                _ => return,
-            }
-        }
-    }
-
-    fn finish_produce(&mut self) {
-        let now = Instant::now();
-        let mut finished = Vec::new();
-        for (number, slot) in self.slots.iter_mut() {
-            if let Slot::Produce(waiting) = slot
-                && (waiting.is_done(&self.change_waker) || waiting.deadline <= now)
-            {
-                finished.push(number);
-            }
-        }
-        for number in finished {
-            let Some(slot) = self.slots.get_mut(number) else { continue };
-            let Slot::Produce(waiting) = std::mem::replace(slot, Slot::Done(Vec::new())) else { continue };
-            let mut frame = Vec::new();
-            match waiting.write(&mut frame) {
-                Ok(()) => self.slots.finish(number, Slot::Done(frame)),
-                Err(_) => self.refuse(),
-            }
-        }
-    }
-
-    /// Answers a Fetch, or puts it at the front of the slots to wait.
-    fn try_fetch(&mut self, mut plan: Box<FetchPlan>) {
-        let last = self.finishing || plan.deadline <= Instant::now();
-        let mut attempt = plan.attempt(&self.state, last, self.output.records());
-        if matches!(attempt, Attempt::TooFew) {
-            plan.register(&self.change_waker);
-            attempt = plan.attempt(&self.state, false, self.output.records());
-        }
-        match attempt {
-            Attempt::TooFew => {
-                self.output.settle();
-                self.slots.push_front(Slot::Fetch(plan));
-            }
-            Attempt::Cold(ranges) => {
-                self.output.settle();
-                self.slots.push_front(Slot::Fetch(plan));
-                self.cold = Some(self.state.cold_reads.begin(ranges));
-            }
-            Attempt::Found(_) if self.gate.close_at.is_some() => {
-                self.output.settle();
-                self.close_unanswered();
-            }
-            Attempt::Found(result) => {
-                let mut files = Vec::new();
-                let fetched = plan.write(&result, self.output.tail(), &mut files);
-                self.output.insert_files(files);
-                count(&self.counters().fetched_bytes, fetched);
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() || self.cold.is_some() {
-            return Ok(());
-        }
-        let mut sent = 0;
-        let result = self.output.flush(&self.stream, &mut sent);
-        if sent > 0 {
-            count(&self.counters().bytes_out, sent);
-            self.mailbox.touch(self.thread.tick.load(Ordering::Relaxed));
-        }
-        if let Flushed::Cold(range) = result? {
-            self.cold = Some(self.state.cold_reads.begin(vec![range]));
-        }
-        Ok(())
-    }
-
-    /// Ready when what was cold has been read: the Fetch, or the output, can go on.
-    fn poll_cold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(read) = &mut self.cold else { return Poll::Pending };
-        let warmed = ready!(Pin::new(read).poll(cx));
-        self.cold = None;
-        if let Some(Slot::Fetch(plan)) = self.slots.front_mut() {
-            plan.note_warmed(warmed);
-        }
-        Poll::Ready(())
     }
 
     /// Reads once, or gets in line if what there is to read is likely no data.
