@@ -240,6 +240,17 @@ async def test_after_close_everything_is_a_closed_error(consumer, topic, unique)
         await one.subscribe(topic)
 
 
+async def test_closing_that_runs_out_of_time_leaves_no_task_of_the_consumer_behind(consumer, topic, unique, caplog):
+    before = asyncio.all_tasks()
+    one = consumer(unique("group"))
+    await one.subscribe(topic)
+    await until(one.assignment, one)
+    one.commit_async({TopicPartition(topic, 0): 0})
+    await one.close(timeout=0)
+    assert "closing ran out of time" in caplog.text
+    assert asyncio.all_tasks() <= before
+
+
 def test_it_is_made_inside_a_loop(bootstrap):
     with pytest.raises(UsageError, match="coroutine"):
         odradek.aio.Consumer(bootstrap)

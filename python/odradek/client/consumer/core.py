@@ -405,14 +405,16 @@ class Core:
             _log.warning(
                 "group %s: closing ran out of time; the group will notice that this member is gone", self.group_id
             )
+        finally:
+            await asyncio.gather(*self.abandon(), return_exceptions=True)
 
-    def abandon(self) -> None:
-        """End all tasks without a word to the group. Nobody holds the consumer any more."""
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """End all tasks without a word to the group; return those that it takes a moment to end."""
         self._end_timers()
-        for task in self._background:
+        tasks = [*self._background, *([] if self.membership is None else self.membership.abandon())]
+        for task in tasks:
             task.cancel()
-        if self.membership is not None:
-            self.membership.abandon()
+        return tasks
 
     def _end_timers(self) -> None:
         for timer in (self._commit_timer, self._positioning, self._watch):
