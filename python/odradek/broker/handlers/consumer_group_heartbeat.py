@@ -75,8 +75,8 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
 
 
 def _owned(topics: Iterable[Any]) -> dict[bytes, frozenset[int]]:
-    owned: dict[bytes, frozenset[int]] = {}
+    owned: dict[bytes, set[int]] = {}
     for one in topics:
         topic = _NIL if one.topic_id is None else one.topic_id.bytes
-        owned[topic] = owned.get(topic, frozenset()) | frozenset(one.partitions)
-    return owned
+        owned.setdefault(topic, set()).update(one.partitions)
+    return {topic: frozenset(partitions) for topic, partitions in owned.items()}
