@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from consumer_harness import REBALANCE_MS, SESSION_MS, Member, beat, consumer_service, joined, refusal
+from consumer_harness import INTERVAL_MS, REBALANCE_MS, SESSION_MS, Member, beat, consumer_service, joined, refusal
 from group_harness import join_request, turn
 
 from odradek.broker.coordinator.group.classic import ClassicGroup
@@ -147,7 +147,6 @@ async def test_a_consumer_group_refuses_classic_members_until_it_is_empty():
     await service.commit("g", {("orders", 0): (3, -1, "")}, Identity("a", None, a.epoch))
     assert (await service.coordinator.join("g", join_request())).error == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     assert service.coordinator.heartbeat("g", Identity("a", None, a.epoch)) == ErrorCode.UNKNOWN_MEMBER_ID
-    assert service.coordinator.leave("g", [("a", None)]) == [ErrorCode.UNKNOWN_MEMBER_ID]
     synced = await service.coordinator.sync("g", Identity("a", None, 1), (None, None), {})
     assert synced.error == ErrorCode.UNKNOWN_MEMBER_ID
     await a.leave()
@@ -247,3 +246,30 @@ async def test_the_protocol_can_be_switched_off():
     assert await refusal(service, "g", "a", 0, **FULL) == ErrorCode.UNSUPPORTED_VERSION
     with pytest.raises(KafkaError):
         await beat(service, "g", "a", 1)
+
+
+async def test_a_member_that_takes_another_instance_id_lets_go_of_the_first():
+    service = await consumer_service(orders=1)
+    await joined(service, "a", instance_id="first")
+    await beat(service, "g", "a", 0, instance_id="second", **FULL)
+    group = service.coordinator.describe("g")
+    assert group.static_ids == {"second": "a"}
+    assert (await service.restarted()).coordinator.describe("g").static_ids == group.static_ids
+    await beat(service, "g", "a", -1, instance_id="second")
+    await beat(service, "g", "b", 0, instance_id="first", **FULL)
+    assert group.static_ids == {"first": "b"}
+
+
+async def test_who_must_give_up_partitions_gains_no_time_by_saying_something_else():
+    service = await consumer_service(orders=2)
+    (a,) = await joined(service, "a")
+    b = Member(service, "b")
+    await b.join()
+    owned = {topic: frozenset(parts) for topic, parts in a.holds.items()}
+    assignors = ("range", "uniform")
+    for number in range(REBALANCE_MS // INTERVAL_MS):
+        await a.beat(owned=owned, assignor=assignors[number % 2])
+        await b.beat()
+        await service.clock.advance(INTERVAL_MS)
+    await service.clock.advance(INTERVAL_MS)
+    assert list(b.group.members) == ["b"]

@@ -246,10 +246,13 @@ class ConsumerGroup:
             self.rebalance_deadlines.pop(key.member, None)
             return
         self._arm(self.deadlines.setdefault(key.member, now_ms + session_timeout_ms))
-        if member.state is MemberState.UNREVOKED_PARTITIONS:
-            self.rebalance_deadlines[key.member] = self._arm(now_ms + max(member.subscription.rebalance_timeout_ms, 0))
-        else:
+        if member.state is not MemberState.UNREVOKED_PARTITIONS:
             self.rebalance_deadlines.pop(key.member, None)
+        elif member.subscription is not _NOBODY and (
+            isinstance(key, CurrentKey) or key.member not in self.rebalance_deadlines
+        ):
+            # What else is new about a member gives it no more time.
+            self.rebalance_deadlines[key.member] = self._arm(now_ms + max(member.subscription.rebalance_timeout_ms, 0))
 
     def hear(self, member_id: str, deadline_ms: float) -> None:
         """A member spoke: its session ends then at the earliest."""
@@ -283,11 +286,11 @@ class ConsumerGroup:
             member = self.members.pop(member_id, None)
             if member is not None:
                 self._disown(member)
-                instance_id = member.subscription.instance_id
-                if instance_id is not None and self.static_ids.get(instance_id) == member_id:
-                    del self.static_ids[instance_id]
+                self._drop_instance(member)
             return
         member = self.members.get(member_id)
+        if member is not None:
+            self._drop_instance(member)
         self.members[member_id] = (
             ConsumerMember(member_id, subscription) if member is None else replace(member, subscription=subscription)
         )
@@ -310,6 +313,11 @@ class ConsumerGroup:
         )
         for place in _places(current.assigned, current.revoking):
             self.owners[place] = member_id
+
+    def _drop_instance(self, member: ConsumerMember) -> None:
+        instance_id = member.subscription.instance_id
+        if instance_id is not None and self.static_ids.get(instance_id) == member.member_id:
+            del self.static_ids[instance_id]
 
     def _disown(self, member: ConsumerMember) -> None:
         for place in _places(member.assigned, member.revoking):
