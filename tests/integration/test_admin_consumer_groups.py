@@ -137,14 +137,23 @@ def test_a_group_with_members_keeps_its_offsets(
         assert caught.value.error_code == code
 
 
-@pytest.mark.brokers("kafka")  # odradek's broker answers UNKNOWN_MEMBER_ID so far
-def test_a_static_member_can_be_removed(
+def test_members_can_be_removed(
     admin: odradek.Admin, halfway: tuple[str, str, odradek.Consumer, odradek.Consumer]
 ) -> None:
     group, _topic, first, _second = halfway
     two = MemberToRemove(instance_id="two")
+    with pytest.raises(KafkaError) as caught:
+        admin.remove_group_members(group, [MemberToRemove(instance_id="nobody")])
+    assert caught.value.error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    with pytest.raises(KafkaError) as caught:
+        admin.remove_group_members(group, [MemberToRemove("another", "two")])
+    assert caught.value.error_code == ErrorCode.FENCED_INSTANCE_ID
     assert admin.remove_group_members(group, [two]) == {two: None}
-    assert [one.member_id for one in described(admin, group).members] == [first.group_metadata().member_id]
+    one_id = first.group_metadata().member_id
+    assert [one.member_id for one in described(admin, group).members] == [one_id]
+    one = MemberToRemove(member_id=one_id)
+    assert admin.remove_group_members(group, [one]) == {one: None}
+    assert not described(admin, group).members
 
 
 def test_consume_takes_the_protocol_as_a_property(

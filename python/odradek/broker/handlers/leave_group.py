@@ -1,4 +1,4 @@
-"""LeaveGroup (key 13), versions 0 to 5: members leave a classic group, or an admin removes them.
+"""LeaveGroup (key 13), versions 0 to 5: members leave a classic group, or an admin removes members of any.
 
 From version 3 on several at once, each with its own result; an empty member id with an instance id removes a static
 member (KIP-345). Errors of a member: UNKNOWN_MEMBER_ID (25), FENCED_INSTANCE_ID (82).

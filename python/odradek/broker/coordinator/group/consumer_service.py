@@ -4,6 +4,7 @@
 the log, and a draft that can't be written leaves no trace.
 """
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -107,11 +108,45 @@ class ConsumerGroups:
     def expire(self, shard: GroupShard, group: ConsumerGroup) -> None:
         """Take members out of a group that were silent or did not give up partitions for too long."""
         gone = group.lapsed(self._clock.monotonic_ms())
-        for start in range(0, len(gone), _FENCED_AT_ONCE):
+        with suppress(KafkaError):  # the log failed: the group is no longer this broker's
+            self._fence(shard, group, gone, _FENCED_AT_ONCE)
+
+    def remove(self, shard: GroupShard, group: ConsumerGroup, who: Iterable[tuple[str, str | None]]) -> list[ErrorCode]:
+        """Take members out of a group as an admin asks for by LeaveGroup; those found at least, each with its result.
+
+        Args:
+            shard: where the group is.
+            group: the group.
+            who: (member id, instance id) of each; an empty member id with an instance id is whoever has that.
+
+        Raises:
+            KafkaError: NOT_COORDINATOR (16): the log failed.
+        """
+        errors = []
+        gone = set()
+        for member_id, instance_id in who:
+            known = member_id if instance_id is None else group.static_ids.get(instance_id)
+            if known is None or known not in group.members:
+                errors.append(ErrorCode.UNKNOWN_MEMBER_ID)
+            elif member_id not in ("", known):
+                errors.append(ErrorCode.FENCED_INSTANCE_ID)
+            else:
+                errors.append(ErrorCode.NONE)
+                gone.add(known)
+        self._fence(shard, group, sorted(gone), _FENCED_AT_ONCE)
+        return errors
+
+    def _fence(self, shard: GroupShard, group: ConsumerGroup, gone: Sequence[str], at_once: int) -> None:
+        for start in range(0, len(gone), at_once):
+            part = gone[start : start + at_once]
             draft = Draft(group)
-            fence(draft, gone[start : start + _FENCED_AT_ONCE], self._topics)
-            with suppress(KafkaError):  # the log failed: the group is no longer this broker's
+            fence(draft, part, self._topics)
+            try:
                 self._runtime.commit(shard.partition, draft.records)
+            except KafkaError as problem:  # ids may be long
+                if problem.error_code is not ErrorCode.MESSAGE_TOO_LARGE or len(part) == 1:
+                    raise
+                self._fence(shard, group, part, (len(part) + 1) // 2)
 
     def _matching(self, expression: str) -> frozenset[str]:
         return frozenset(self._names.matching_names(expression, self._topics.names()))

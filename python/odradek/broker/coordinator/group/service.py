@@ -195,9 +195,11 @@ class GroupCoordinator:
 
     def leave(self, group_id: str, who: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
         """Remove members by (member id, instance id), each with its own result."""
-        shard, group = self._find_classic(group_id)
+        shard, group = self._find(group_id)
         if group is None:
             return [ErrorCode.UNKNOWN_MEMBER_ID for _ in who]
+        if not isinstance(group, ClassicGroup):
+            return self._consumers.remove(shard, group, who)
         errors = group.leave(who, self._clock.monotonic_ms())
         self._settle(shard, group)
         return errors
@@ -450,9 +452,15 @@ class GroupCoordinator:
         group.expire(self._clock.monotonic_ms())
         self._settle(shard, group)
 
-    def _bury(self, shard: GroupShard, tombstones: list[Record]) -> None:
-        for start in range(0, len(tombstones), _TOMBSTONES_AT_ONCE):
-            self._runtime.commit(shard.partition, tombstones[start : start + _TOMBSTONES_AT_ONCE])
+    def _bury(self, shard: GroupShard, tombstones: list[Record], at_once: int = _TOMBSTONES_AT_ONCE) -> None:
+        for start in range(0, len(tombstones), at_once):
+            part = tombstones[start : start + at_once]
+            try:
+                self._runtime.commit(shard.partition, part)
+            except KafkaError as problem:  # ids may be long
+                if problem.error_code is not ErrorCode.MESSAGE_TOO_LARGE or len(part) == 1:
+                    raise
+                self._bury(shard, part, (len(part) + 1) // 2)
 
     def _plan_cleanup(self) -> None:
         when_ms = self._clock.monotonic_ms() + self._settings.offsets_retention_check_interval_ms
