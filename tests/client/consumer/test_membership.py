@@ -183,6 +183,23 @@ async def test_an_assignment_that_waited_beyond_a_session_of_silence_is_not_take
     assert len(world.owned(second)) == 3
 
 
+async def test_what_poll_has_yet_to_give_up_when_a_session_of_silence_ends_is_not_taken_from_it_without_a_word(world):
+    first = world.member("cooperative-sticky")
+    await world.settle(2_000)
+    first.stall()
+    second = world.member("cooperative-sticky")
+    await world.settle(4_000)
+    assert first.membership.phase is Phase.HANDING
+    first.transport.cut = True
+    await world.settle(SESSION_MS - 1_000)
+    first.resume()
+    await world.settle(500)
+    first.transport.cut = False
+    await world.settle(10_000)
+    assert world.owned(first, second) == ALL
+    assert set(first.told("assigned")) - set(world.owned(first)) <= {*first.told("revoked"), *first.told("lost")}
+
+
 async def test_more_partitions_of_a_topic_are_assigned(either):
     first, second = either.member(), either.member()
     await either.settle(6_000)

@@ -345,6 +345,27 @@ async def test_an_assignment_that_was_taken_back_is_asked_for_when_the_late_answ
     assert member.log == [("assigned", ALL[2:3])]
 
 
+async def test_what_poll_was_giving_up_when_doubts_came_is_given_to_it_again_when_it_is_still_the_members(stage):
+    member, script = stage.member(lines=[{"target": target(0, 1)}])
+    await stage.pass_time(0.5)
+    handled, act = asyncio.Event(), member._event
+
+    async def slowly(event):
+        await handled.wait()
+        await act(event)
+
+    member._event = slowly
+    script.lines.extend([{"target": target(1), "epoch": 2}, *[DisconnectedError("cut")] * 20])
+    await stage.pass_time(4 * INTERVAL_S)
+    script.lines.clear()
+    script.lines.append({"target": target(0, 1), "epoch": 3})
+    await stage.pass_time(2)
+    assert not script.lines
+    handled.set()
+    await stage.pass_time(1)
+    assert member.log[1:] == [("revoked", ALL[:1]), ("assigned", ALL[:1])]
+
+
 async def test_what_poll_may_take_is_claimed_before_poll_has_seen_it_and_no_longer_once_it_is_taken_back(stage):
     """The coordinator gives away what it takes from a member that does not claim it."""
     member, script = stage.member(lines=[{"target": target(0)}])

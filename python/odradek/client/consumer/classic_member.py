@@ -213,8 +213,8 @@ class ClassicMember(Membership):
 
     async def _take_over(self, target: frozenset[TopicPartition]) -> None:
         who, gone = self.identity, self.owned - target
-        if gone:
-            await self._handover.revoke(sorted(gone))
+        if gone and not await self._handover.revoke(sorted(gone)):
+            return  # in doubt, and to be told anew: poll has them still
         if who != self.identity:  # meanwhile the coordinator has thrown us out, and everything is lost
             return
         self.owned = target

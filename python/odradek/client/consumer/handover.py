@@ -20,7 +20,8 @@ __all__ = ["Assign", "Event", "Handover", "Lost", "Revoke"]
 class Event:
     """Something that poll has to settle."""
 
-    settled: "asyncio.Future[None]"
+    settled: "asyncio.Future[bool]"
+    """True when poll has done with it, False when it was dropped before."""
     begun: bool = field(default=False, init=False)
     """Poll has it in hand."""
 
@@ -61,24 +62,22 @@ class Handover:
         self.attention = True
         self._wake()
 
-    async def revoke(self, partitions: Iterable[TopicPartition]) -> None:
-        """Have poll give partitions up; return when it has."""
-        await self._post(Revoke(self._loop.create_future(), tuple(partitions)))
+    async def revoke(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Have poll give partitions up; return when it has, or False when `clear` was first."""
+        return await self._post(Revoke(self._loop.create_future(), tuple(partitions)))
 
     async def assign(self, target: Iterable[TopicPartition]) -> bool:
         """Have poll take over an assignment; return when it has, or False when `clear` was first."""
-        event = Assign(self._loop.create_future(), tuple(target))
-        await self._post(event)
-        return event.begun
+        return await self._post(Assign(self._loop.create_future(), tuple(target)))
 
     async def lost(self, error: Exception | None = None) -> None:
         """Have poll drop everything and raise `error`; return when it has."""
         await self._post(Lost(self._loop.create_future(), error))
 
-    async def _post(self, event: Event) -> None:
+    async def _post(self, event: Event) -> bool:
         self._events.append(event)
         self.alert()
-        await event.settled
+        return await event.settled
 
     def take(self) -> Event | None:
         """Return the oldest event, None when there is none; give it to `settle` afterwards, whatever happened.
@@ -94,7 +93,7 @@ class Handover:
             event.begun = True
             if event in self._events:
                 return event
-            self.settle(event)  # dropped meanwhile
+            self._let_go_on(event, done=False)  # dropped meanwhile
 
     def let_go(self) -> None:
         """Leave what was taken and not settled to the next poll."""
@@ -102,11 +101,10 @@ class Handover:
             event.begun = False
 
     def settle(self, event: Event) -> None:
-        """Let whoever posted the event go on."""
+        """Let whoever posted the event go on: poll has done with it."""
         with contextlib.suppress(ValueError):  # dropped meanwhile
             self._events.remove(event)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_resolve, event.settled)
+        self._let_go_on(event, done=True)
 
     def clear(self) -> None:
         """Drop what poll has not begun with, as it is not true any more; whoever posted it goes on."""
@@ -114,9 +112,13 @@ class Handover:
             with contextlib.suppress(ValueError):  # settled meanwhile
                 self._events.remove(event)
             if not event.begun:
-                self.settle(event)
+                self._let_go_on(event, done=False)
+
+    def _let_go_on(self, event: Event, *, done: bool) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_resolve, event.settled, done)
 
 
-def _resolve(future: "asyncio.Future[None]") -> None:
+def _resolve(future: "asyncio.Future[bool]", done: bool) -> None:  # noqa: FBT001
     if not future.done():
-        future.set_result(None)
+        future.set_result(done)

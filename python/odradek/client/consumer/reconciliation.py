@@ -11,7 +11,7 @@ claimed before poll can see it, and nothing new is taken while a claim without i
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from odradek.client.consumer.first_of import first_of
 from odradek.client.consumer.handover import Handover
@@ -31,7 +31,6 @@ _ASK_AGAIN_S: Final = 0.25
 """After so long topics that had no name are asked for again."""
 
 Places = frozenset[Place]
-T = TypeVar("T")
 
 
 class Reconciliation:
@@ -95,11 +94,11 @@ class Reconciliation:
         doubts = self.doubts
         gone = self.owned - nameable
         if gone:
-            await self._hand(self._handover.revoke, gone)
+            if await self._hand(self._handover.revoke, gone):
+                self.owned -= gone
+                self._changed()
             if doubts != self.doubts:
                 return True
-            self.owned -= gone
-            self._changed()
         if gone or nameable != self.owned:
             await self.quiet.wait()
             if self._target is not target:  # a newer one: nothing that it does not want is taken over
@@ -114,7 +113,7 @@ class Reconciliation:
             self.done += 1
         return nameable == target
 
-    async def _hand(self, to_poll: Callable[[Iterable[TopicPartition]], Awaitable[T]], places: Places) -> T:
+    async def _hand(self, to_poll: Callable[[Iterable[TopicPartition]], Awaitable[bool]], places: Places) -> bool:
         self.handing = True
         try:
             return await to_poll(
