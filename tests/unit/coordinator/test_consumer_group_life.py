@@ -117,6 +117,20 @@ async def test_an_expression_takes_the_topics_that_match_it_as_a_whole_also_thos
     assert a.group.regexes == {}
 
 
+async def test_a_newcomer_costs_no_look_at_the_expressions_of_the_others(monkeypatch):
+    service = await consumer_service(orders=4)
+    await joined(service, *"abc", topics=(), regex="orders")
+    looked_up = []
+    match = service.log.matching_names
+    monkeypatch.setattr(service.log, "matching_names", lambda text, names: looked_up.append(text) or match(text, names))
+    newcomer = Member(service, "d", topics=(), regex="or.*")
+    await newcomer.join()
+    assert looked_up == ["or.*"]
+    service.topics.put("orders-2", 1)
+    await newcomer.beat()
+    assert sorted(looked_up) == ["or.*", "or.*", "orders"]
+
+
 async def test_a_bad_expression_is_refused_and_leaves_nothing():
     service = await consumer_service(orders=1)
     said = {**FULL, "topics": None, "regex": "orders("}

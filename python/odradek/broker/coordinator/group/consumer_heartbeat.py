@@ -119,7 +119,7 @@ def heartbeat(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> 
     before = _find(draft, request, member_id, around.rules.max_size)
     changed, resubscribed = _note_subscription(draft, request, member_id, before, around)
     if stale or resubscribed:
-        _note_topics(draft, around, resubscribed=resubscribed)
+        _note_topics(draft, around, stale=stale, resubscribed=resubscribed)
     if draft.group.epoch > draft.group.target_epoch:
         assignor = preferred_assignor(draft.group, around.rules.assignors)
         update_target(draft, assignor, around.topics, around.now_ms)
@@ -274,9 +274,9 @@ def _note_subscription(
     return True, before is None or elsewhere
 
 
-def _note_topics(draft: Draft, around: Surroundings, *, resubscribed: bool) -> None:
+def _note_topics(draft: Draft, around: Surroundings, *, stale: bool, resubscribed: bool) -> None:
     """Look at the cluster's topics; raise the group's epoch if what it subscribes to is not what it was."""
-    for expression in draft.group.regexes:
+    for expression in draft.group.regexes if stale else ():
         # One that another broker has accepted and this one can't read matches what it did.
         with suppress(ValueError):
             _resolve(draft, expression, around)
