@@ -227,3 +227,13 @@ async def test_a_failure_of_the_engine_s_stop_is_told_and_everything_is_closed_a
     again = Server(server.settings)  # the directory is free again
     again.start()
     again.close()
+
+
+@pytest.mark.parametrize(("policy", "warned"), [("bidirectional", True), ("UPGRADE", True), ("disabled", False)])
+def test_a_migration_policy_of_kafkas_starts_the_broker_with_a_warning(policy, warned, caplog):
+    with (
+        odradek.Broker(group_consumer_migration_policy=policy) as broker,
+        Wire(broker.bootstrap_servers) as wire,
+    ):
+        assert wire.call("list_groups", 3, {}).error_code == 0  # by who decides: it has started
+    assert (f"group.consumer.migration.policy={policy} is not served" in caplog.text) is warned

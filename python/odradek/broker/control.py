@@ -88,6 +88,11 @@ class ControlPlane:
         )
         self._dispatcher = Dispatcher(engine, services, handlers.load(), self._fail)
         self._dispatcher.start()
+        policy = settings["group.consumer.migration.policy"]
+        if str(policy).lower() != "disabled":
+            _log.warning(
+                "group.consumer.migration.policy=%s is not served: groups with members keep their protocol", policy
+            )
         _log.info("broker %d of cluster %s listens on %s", server.node_id, engine.cluster_id, server.address)
 
     def _fail(self, error: Exception) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from odradek.config.accepted import ACCEPTED_ROWS
-from odradek.config.definition import Kind, Option, Scope, Value, at_least, lookup, one_of, some_of
+from odradek.config.definition import Kind, Option, Scope, Valid, Value, at_least, lookup, some_of
 from odradek.config.topic import TOPIC_OPTIONS
 from odradek.errors import ConfigError
 
@@ -329,8 +329,12 @@ _ROWS: Final = (
         "group.consumer.migration.policy",
         _STRING,
         "disabled",
-        "Groups with members don't change their protocol. odradek has no online migration so far; an empty group can.",
-        one_of("disabled"),
+        "Which groups with members may change their protocol. Any other than disabled is accepted with a warning: "
+        "odradek has no online migration so far; an empty group changes over.",
+        Valid(
+            "disabled, upgrade, downgrade or bidirectional, in any case",
+            lambda value: str(value).lower() in {"disabled", "upgrade", "downgrade", "bidirectional"},
+        ),
     ),
 )
 

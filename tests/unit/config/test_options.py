@@ -125,7 +125,7 @@ def test_security_that_is_not_there_is_refused_not_ignored(name):
         {"group.consumer.heartbeat.interval.ms": "9000", "group.consumer.session.timeout.ms": "9000"},
         {"group.consumer.assignors": ""},
         {"group.consumer.assignors": "sticky"},
-        {"group.consumer.migration.policy": "bidirectional"},
+        {"group.consumer.migration.policy": "sideways"},
         {"group.coordinator.rebalance.protocols": "consumer"},
     ],
 )
