@@ -17,6 +17,7 @@ NO_CALL = {
     ApiKey.JOIN_GROUP: "a member's",
     ApiKey.SYNC_GROUP: "a member's",
     ApiKey.HEARTBEAT: "a member's",
+    ApiKey.CONSUMER_GROUP_HEARTBEAT: "a member's",
     ApiKey.API_VERSIONS: "api_versions, by the transport: each connection begins with it",
     ApiKey.FIND_COORDINATOR: "describe_groups says the coordinator, which the transport finds",
     ApiKey.ALTER_CONFIGS: "alter_configs uses IncrementalAlterConfigs: this one resets what it does not name (KIP-339)",
