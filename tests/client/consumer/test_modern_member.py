@@ -214,6 +214,20 @@ async def test_leaving_is_said_and_a_static_member_says_that_it_may_come_back(st
     assert said(last) == {}
 
 
+@pytest.mark.parametrize(("answer", "goodbyes"), [({}, 1), (DisconnectedError("cut"), 2)])
+async def test_who_left_for_not_polling_leaves_again_only_when_that_was_not_answered(stage, answer, goodbyes):
+    member, script = stage.member()
+    await stage.pass_time(0.5)
+    member.stall()
+    await stage.pass_time(MAX_POLL_MS / 1000 - 1)
+    assert [one.member_epoch for one in script.beats].count(-1) == 0
+    script.lines.append(answer)
+    await stage.pass_time(2)
+    assert script.beats[-1].member_epoch == -1
+    await member.leave()
+    assert [one.member_epoch for one in script.beats].count(-1) == goodbyes
+
+
 async def test_a_member_whose_join_was_not_answered_yet_leaves_all_the_same(stage):
     member, script = stage.member(lines=[DisconnectedError("cut")] * 100)
     await stage.pass_time(0.5)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from odradek.client.consumer.group_calls import GroupCalls, Identity
 from odradek.client.consumer.settings import GroupSettings
+from odradek.errors import ErrorCode
 from odradek.protocol.api_keys import ApiKey
 
 __all__ = ["JOIN_EPOCH", "Answer", "Beat", "ModernCalls", "Place"]
@@ -65,7 +66,7 @@ class ModernCalls:
         self._calls = calls
         self._settings = settings
         self.sent = False
-        """True once a heartbeat was on its way: from then on the coordinator may know of the member."""
+        """True once a heartbeat was on its way: from then on, until it says goodbye, the coordinator may know of the member."""
 
     async def heartbeat(self, beat: Beat) -> Answer:
         """Say that the member lives, and what is new."""
@@ -98,8 +99,9 @@ class ModernCalls:
     async def leave(self, member_id: str) -> int:
         """Leave the group, a static member for now; return the error code."""
         epoch = _LEAVE_EPOCH if self._settings.instance_id is None else _LEAVE_FOR_NOW_EPOCH
-        self.sent = False
-        return (await self.heartbeat(Beat(Identity(member_id, epoch)))).error
+        code = (await self.heartbeat(Beat(Identity(member_id, epoch)))).error
+        self.sent = code != ErrorCode.NONE
+        return code
 
 
 def _rows(m: Any, places: Iterable[Place]) -> Iterable[Any]:
