@@ -93,6 +93,24 @@ async def test_a_static_member_that_stays_away_is_out_when_its_session_ends():
     assert again.numbers() == [0, 1]
 
 
+async def test_a_static_member_that_was_to_give_up_partitions_may_stay_away_for_its_whole_session():
+    service = await consumer_service(orders=2)
+    (a,) = await joined(service, "a", instance_id="i")
+    b = Member(service, "b")
+    await b.join()
+    await a.beat()
+    assert a.state is MemberState.UNREVOKED_PARTITIONS
+    await a.leave(-2)
+    for _ in range(SESSION_MS // INTERVAL_MS - 1):
+        await service.clock.advance(INTERVAL_MS)
+        await b.settle()
+    assert a.group.static_ids == {"i": "a"}
+    back = Member(service, "a2", instance_id="i")
+    await back.join()
+    back.apply()
+    assert sorted(back.numbers() + b.numbers()) == [0, 1]
+
+
 async def test_an_expression_takes_the_topics_that_match_it_as_a_whole_also_those_that_come_later():
     service = await consumer_service(**{"orders-eu": 1, "orders-us": 1, "returns": 1})
     a = Member(service, "a", topics=(), regex="orders-.*")

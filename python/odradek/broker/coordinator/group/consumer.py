@@ -246,7 +246,7 @@ class ConsumerGroup:
             self.rebalance_deadlines.pop(key.member, None)
             return
         self._arm(self.deadlines.setdefault(key.member, now_ms + session_timeout_ms))
-        if member.state is not MemberState.UNREVOKED_PARTITIONS:
+        if not member.revoking:  # a static member that is away has nothing to give up, whatever its state
             self.rebalance_deadlines.pop(key.member, None)
         elif member.subscription is not _NOBODY and (
             isinstance(key, CurrentKey) or key.member not in self.rebalance_deadlines
