@@ -65,3 +65,19 @@ def test_ctrl_c_anywhere_in_a_call_leaves_what_it_did_not_return_unread(
             break
     assert place > 3, "hardly anything was interrupted"
     assert [record.offset for record in read(reader, COUNT - got)] == list(range(got, COUNT))
+
+
+def test_ctrl_c_while_an_assignment_is_taken_over_leaves_no_partition_held_and_unread(consumer, topic, produce, unique):
+    produce(topic, 1)
+    one, reader = TopicPartition(topic, 0), consumer(unique("group"))
+    core = reader._core
+    take_over = core.take_over
+    began = 3  # the lambda and the call itself have come before
+    for place in itertools.count(began):
+        take_over([])
+        added = interrupted(lambda: take_over([one]), place)
+        assert reader.assignment() == {one}
+        reader.seek(one, 0)  # of which the fetcher thinks nothing if it does not read the partition
+        if added is not None:
+            break
+    assert place > began + 3, "hardly anything was interrupted"

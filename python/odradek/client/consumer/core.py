@@ -140,8 +140,15 @@ class Core:
             raise ConfigError(f"{what} needs a group: give the consumer group_id='...'")
 
     def take_over(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Hold and fetch exactly these; return the new ones."""
+        """Hold and fetch exactly these; return the new ones. Ctrl-C in the middle comes through when that is done."""
         partitions = list(target)
+        try:
+            return self._take_over(partitions)
+        except BaseException:
+            self._take_over(partitions)  # what is held and not fetched would be ours, and read by nobody
+            raise
+
+    def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         added = self.holdings.replace(partitions)
         self._sought = (self._sought & self.holdings.held()).difference(added)
         self.unread.keep(self.holdings.held())
