@@ -39,6 +39,10 @@ MAX_POLL_MS = 20_000
 HANDLERS = load()
 
 
+def fetch_nothing():
+    """There is no fetcher here."""
+
+
 class SimClock:
     """The coordinator's clock, as the client reads one."""
 
@@ -299,18 +303,18 @@ class Sim:
     async def _event(self, event):
         held = self.holdings.held()
         if isinstance(event, Assign):
-            added = self.holdings.replace(event.target)
+            added = self.holdings.replace(event.target, fetch_nothing)
             self.world.note_assigned(self, added)
             self.log.append(("assigned", added))
         elif isinstance(event, Revoke):
             going = [one for one in event.partitions if one in held]
             self.log.append(("revoked", going))
-            self.holdings.replace(held.difference(going))
+            self.holdings.replace(held.difference(going), fetch_nothing)
             self.world.note_given_up(self, going)
         elif isinstance(event, Lost):
             if held:
                 self.log.append(("lost", sorted(held)))
-            self.holdings.replace(())
+            self.holdings.replace((), fetch_nothing)
             self.world.note_given_up(self, held)
             if event.error:
                 raise event.error
@@ -330,7 +334,7 @@ class Sim:
     async def leave(self):
         """Close as the consumer does: give up, then leave."""
         self.world.note_given_up(self, self.holdings.held())
-        self.holdings.replace(())
+        self.holdings.replace((), fetch_nothing)
         self.alive = False
         self._poller.cancel()
         await self.membership.stop("closed")

@@ -149,10 +149,10 @@ class Core:
             raise
 
     def _take_over(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        added = self.holdings.replace(partitions)
+        wanted = [(topic, partition, _UNKNOWN) for topic, partition in partitions]
+        added = self.holdings.replace(partitions, lambda: self.fetcher.assign(wanted))
         self._sought = (self._sought & self.holdings.held()).difference(added)
         self.unread.keep(self.holdings.held())
-        self.fetcher.assign([(topic, partition, _UNKNOWN) for topic, partition in partitions])
         return added
 
     def consumed(self, of: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, OffsetAndMetadata]:

@@ -48,18 +48,17 @@ class Holdings:
         """Return since when the partition is held, as a number that never comes again; None if it isn't."""
         return self._held.get(partition)
 
-    def replace(self, target: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Hold exactly these; return those that are new, which have no position yet."""
+    def replace(self, target: Iterable[TopicPartition], fetch: Callable[[], None]) -> list[TopicPartition]:
+        """Hold exactly these and return the new ones, which have no position yet.
+
+        `fetch` has the fetcher take exactly these: before they are held, or the loop could give one a position too soon.
+        """
         with self._lock:
-            held, self._held = self._held, {}
-            added = []
-            for partition in target:
-                token = held.get(partition)
-                if token is None:
-                    added.append(partition)
-                    token = next(self._tokens)
-                self._held[partition] = token
-            self._unpositioned = {one for one in self._unpositioned if one in self._held} | set(added)
+            held = {one: self._held.get(one) or next(self._tokens) for one in target}
+            added = [one for one in held if one not in self._held]
+            fetch()
+            self._unpositioned = {one for one in self._unpositioned if one in held} | set(added)
+            self._held = held
             return added
 
     def unpositioned(self) -> dict[TopicPartition, int]:
