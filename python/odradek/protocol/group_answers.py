@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
+from odradek.protocol.fields import INT, SHORT, blob, compact_blob, compact_string, string, unsigned_varint
+
 __all__ = ["join_group_answer", "sync_group_answer"]
 
-_SHORT: Final = Struct(">h")
-_INT: Final = Struct(">i")
 _JOINED: Final = Struct(">hi")
 _NO_THROTTLE: Final = bytes(4)
-_SMALL: Final = tuple(bytes((number,)) for number in range(128))
 
 
 def join_group_answer(
@@ -50,7 +49,7 @@ def join_group_answer(
         members: (member id, instance id, metadata) of all members, for the leader only.
     """
     flexible = version >= 6
-    text, blob = (_compact_text, _compact_blob) if flexible else (_text, _blob)
+    text, bytes_of = (compact_string, compact_blob) if flexible else (string, blob)
     parts = [_NO_THROTTLE] if version >= 2 else []
     parts.append(_JOINED.pack(error, generation))
     if version >= 7:
@@ -59,15 +58,15 @@ def join_group_answer(
         parts.append(text(protocol or ""))
     parts.append(text(leader))
     if version >= 9:
-        parts.append(_SMALL[skip_assignment])
+        parts.append(b"\1" if skip_assignment else b"\0")
     parts.append(text(member_id))
     rows = list(members)
-    parts.append(_varint(len(rows) + 1) if flexible else _INT.pack(len(rows)))
+    parts.append(unsigned_varint(len(rows) + 1) if flexible else INT.pack(len(rows)))
     for row_id, instance_id, metadata in rows:
         parts.append(text(row_id))
         if version >= 5:
             parts.append(text(instance_id))
-        parts.append(blob(metadata))
+        parts.append(bytes_of(metadata))
         if flexible:
             parts.append(b"\0")
     if flexible:
@@ -87,38 +86,9 @@ def sync_group_answer(
         protocol: told from version 5 on.
         assignment: the member's; empty with an error.
     """
-    head = (_NO_THROTTLE if version >= 1 else b"") + _SHORT.pack(error)
+    head = (_NO_THROTTLE if version >= 1 else b"") + SHORT.pack(error)
     if version < 4:
-        return head + _blob(assignment)
+        return head + blob(assignment)
     if version >= 5:
-        head += _compact_text(protocol_type) + _compact_text(protocol)
-    return head + _compact_blob(assignment) + b"\0"
-
-
-def _text(text: str | None) -> bytes:
-    if text is None:
-        return b"\xff\xff"
-    encoded = text.encode()
-    return _SHORT.pack(len(encoded)) + encoded
-
-
-def _blob(blob: bytes) -> bytes:
-    return _INT.pack(len(blob)) + blob
-
-
-def _compact_text(text: str | None) -> bytes:
-    return b"\0" if text is None else _compact_blob(text.encode())
-
-
-def _compact_blob(blob: bytes) -> bytes:
-    size = len(blob) + 1
-    return (_SMALL[size] if size < 128 else _varint(size)) + blob
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        head += compact_string(protocol_type) + compact_string(protocol)
+    return head + compact_blob(assignment) + b"\0"

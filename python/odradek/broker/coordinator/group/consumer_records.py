@@ -26,8 +26,8 @@ Source: Kafka `ConsumerGroup*Key/Value.json`, `GroupCoordinatorRecordHelpers`.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from odradek.broker.coordinator.group.record_fields import INT, LONG, SHORT, Reader, compact_string, string
-from odradek.broker.coordinator.group.record_fields import unsigned_varint as varint
+from odradek.protocol.fields import INT, LONG, SHORT, Reader, compact_string, string
+from odradek.protocol.fields import unsigned_varint as varint
 
 __all__ = [
     "Assigned",

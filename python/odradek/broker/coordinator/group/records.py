@@ -26,7 +26,7 @@ from functools import lru_cache
 from struct import Struct, error
 from typing import TYPE_CHECKING, Final, NamedTuple, Union
 
-from odradek.broker.coordinator.group.record_fields import INT, LONG, SHORT, Reader, string, unsigned_varint
+from odradek.protocol.fields import INT, LONG, SHORT, Reader, string, unsigned_varint
 
 if TYPE_CHECKING:
     from odradek.broker.coordinator.group.consumer_records import ConsumerKey, ConsumerValue

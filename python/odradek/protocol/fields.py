@@ -1,17 +1,20 @@
-"""Fields of the keys and values in `__consumer_offsets`: how one is written, and a cursor that reads them.
+"""Fields of Kafka's messages and records: how one is written, and a cursor that reads them. For what kio does not encode.
 
-What the records consist of is in `records.py` (offsets, classic groups) and `consumer_records.py` (consumer groups).
+What consists of them: the records in `__consumer_offsets` (`broker/coordinator/group/records.py`, `consumer_records.py`) and
+the answers in `group_answers.py`.
 Source: Kafka's protocol guide, "Protocol Primitive Types".
 """
 
 from struct import Struct
 from typing import Final
 
-__all__ = ["INT", "LONG", "SHORT", "Reader", "compact_string", "string", "unsigned_varint"]
+__all__ = ["INT", "LONG", "SHORT", "Reader", "blob", "compact_blob", "compact_string", "string", "unsigned_varint"]
 
 SHORT: Final = Struct(">h")
 INT: Final = Struct(">i")
 LONG: Final = Struct(">q")
+_SMALL: Final = tuple(bytes((number,)) for number in range(128))
+"""Varints of one byte, which most are."""
 
 
 def string(text: str | None) -> bytes:
@@ -24,14 +27,23 @@ def string(text: str | None) -> bytes:
 
 def compact_string(text: str | None) -> bytes:
     """Return a string as flexible versions have it."""
-    if text is None:
-        return b"\0"
-    encoded = text.encode()
-    return unsigned_varint(len(encoded) + 1) + encoded
+    return b"\0" if text is None else compact_blob(text.encode())
+
+
+def blob(data: bytes) -> bytes:
+    """Return bytes as versions before the flexible ones have them."""
+    return INT.pack(len(data)) + data
+
+
+def compact_blob(data: bytes) -> bytes:
+    """Return bytes as flexible versions have them."""
+    return unsigned_varint(len(data) + 1) + data
 
 
 def unsigned_varint(value: int) -> bytes:
     """Return 7 bits a byte, the lowest first."""
+    if value < 128:
+        return _SMALL[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
