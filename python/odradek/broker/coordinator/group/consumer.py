@@ -21,6 +21,7 @@ from typing import Self
 
 from odradek.broker.coordinator.group.consumer_members import (
     LEAVE_EPOCH,
+    NOBODY,
     ConsumerMember,
     ConsumerState,
     MemberState,
@@ -48,8 +49,6 @@ from odradek.broker.coordinator.group.records import Record
 from odradek.errors import ErrorCode, KafkaError
 
 __all__ = ["ConsumerGroup", "Draft"]
-
-_NOBODY = Subscription(None, None, "", "", (), None, -1, None)
 
 
 class ConsumerGroup:
@@ -175,7 +174,7 @@ class ConsumerGroup:
         """
         if epoch < 0 and not self.members:
             return
-        member = self._member(member_id)
+        member = self.member(member_id)
         if epoch == member.epoch:
             return
         if epoch > member.epoch:
@@ -189,11 +188,12 @@ class ConsumerGroup:
         """Refuse to tell committed offsets to a member that is behind. Raises as `check_commit` does."""
         if member_id is None and epoch < 0:
             return
-        member = self._member(member_id or "")
+        member = self.member(member_id or "")
         if epoch != member.epoch:
             raise _stale(epoch, member.epoch)
 
-    def _member(self, member_id: str) -> ConsumerMember:
+    def member(self, member_id: str) -> ConsumerMember:
+        """Return a member. Raises KafkaError: UNKNOWN_MEMBER_ID (25)."""
         member = self.members.get(member_id)
         if member is None:
             raise KafkaError(
@@ -248,7 +248,7 @@ class ConsumerGroup:
         self._arm(self.deadlines.setdefault(key.member, now_ms + session_timeout_ms))
         if not member.revoking:  # a static member that is away has nothing to give up, whatever its state
             self.rebalance_deadlines.pop(key.member, None)
-        elif member.subscription is not _NOBODY and (
+        elif member.subscription is not NOBODY and (
             isinstance(key, CurrentKey) or key.member not in self.rebalance_deadlines
         ):
             # What else is new about a member gives it no more time.
@@ -300,7 +300,7 @@ class ConsumerGroup:
     def _replay_current(self, member_id: str, current: CurrentAssignment) -> None:
         before = self.members.get(member_id)
         if before is None:  # at load a member's records come in any order
-            before = ConsumerMember(member_id, _NOBODY)
+            before = ConsumerMember(member_id, NOBODY)
         else:
             self._disown(before)
         self.members[member_id] = replace(

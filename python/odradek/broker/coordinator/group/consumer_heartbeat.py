@@ -23,6 +23,7 @@ from odradek.broker.coordinator.group.consumer_members import (
     JOIN_EPOCH,
     LEAVE_EPOCH,
     LEAVE_STATIC_EPOCH,
+    NOBODY,
     ConsumerMember,
     HeartbeatAnswer,
     HeartbeatRequest,
@@ -146,9 +147,7 @@ def leave(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> Hear
     """Work out that a member goes, for good or (-2, static members only) for a while."""
     group = draft.group
     if request.instance_id is None:
-        member = group.members.get(request.member_id)
-        if member is None:
-            raise _unknown(group, request.member_id)
+        member = group.member(request.member_id)
     else:
         member = _static_member(group, request.instance_id, request.member_id)
     if request.epoch == LEAVE_STATIC_EPOCH:
@@ -174,7 +173,7 @@ def _find(draft: Draft, request: HeartbeatRequest, member_id: str, max_size: int
     member = group.members.get(member_id)
     if request.instance_id is not None:
         if not joins:
-            member = _static_member(group, request.instance_id, member_id)
+            _static_member(group, request.instance_id, member_id)
         elif request.instance_id in group.static_ids:
             place = group.members[group.static_ids[request.instance_id]]
             if place.epoch == LEAVE_STATIC_EPOCH:
@@ -185,17 +184,14 @@ def _find(draft: Draft, request: HeartbeatRequest, member_id: str, max_size: int
                     f"the instance id is owned by {place.member_id} member.",
                     code=ErrorCode.UNRELEASED_INSTANCE_ID,
                 )
-    if member is None:
-        if not joins:
-            raise _unknown(group, member_id)
-        if len(group.members) >= max_size:
-            raise KafkaError(
-                f"The consumer group has reached its maximum capacity of {max_size} members.",
-                code=ErrorCode.GROUP_MAX_SIZE_REACHED,
-            )
-        return None
     if not joins:
+        member = group.member(member_id)
         _check_epoch(member, request.epoch, request.owned)
+    elif member is None and len(group.members) >= max_size:
+        raise KafkaError(
+            f"The consumer group has reached its maximum capacity of {max_size} members.",
+            code=ErrorCode.GROUP_MAX_SIZE_REACHED,
+        )
     return member
 
 
@@ -245,7 +241,7 @@ def _note_subscription(
     draft: Draft, request: HeartbeatRequest, member_id: str, before: ConsumerMember | None, around: Surroundings
 ) -> tuple[bool, bool]:
     """Write down what is new about the member; return whether anything is, and whether it is what it subscribes to."""
-    known = Subscription(None, None, "", "", (), None, -1, None) if before is None else before.subscription
+    known = NOBODY if before is None else before.subscription
     subscription = Subscription(
         known.instance_id if request.instance_id is None else request.instance_id,
         known.rack_id if request.rack_id is None else request.rack_id,
@@ -304,9 +300,3 @@ def _forget_unused_expressions(draft: Draft) -> None:
     used = draft.group.expressions() if draft.group.regexes else set()
     for expression in draft.group.regexes.keys() - used:
         draft.add(RegexKey(draft.group.group_id, expression), None)
-
-
-def _unknown(group: ConsumerGroup, member_id: str) -> KafkaError:
-    return KafkaError(
-        f"Member {member_id} is not a member of group {group.group_id}.", code=ErrorCode.UNKNOWN_MEMBER_ID
-    )

@@ -15,6 +15,7 @@ __all__ = [
     "JOIN_EPOCH",
     "LEAVE_EPOCH",
     "LEAVE_STATIC_EPOCH",
+    "NOBODY",
     "ConsumerMember",
     "ConsumerState",
     "HeartbeatAnswer",
@@ -27,6 +28,8 @@ JOIN_EPOCH: Final = 0
 LEAVE_EPOCH: Final = -1
 LEAVE_STATIC_EPOCH: Final = -2
 """A static member goes, its place is kept until its session ends."""
+NOBODY: Final = Subscription(None, None, "", "", (), None, -1, None)
+"""Of a member that nothing is known of yet."""
 
 
 class ConsumerState(Enum):
