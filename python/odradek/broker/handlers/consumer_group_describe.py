@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from odradek.broker import authorized_operations
 from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.errors import ErrorCode, KafkaError
@@ -24,15 +25,14 @@ __all__ = ["API_KEY", "VERSIONS", "handle"]
 API_KEY: Final = ApiKey.CONSUMER_GROUP_DESCRIBE
 VERSIONS: Final = (0, 1)
 
-_ALL_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
-"""Read, delete, describe, describe and alter configs: what anybody may do as long as there are no ACLs."""
-_NOT_ASKED: Final = -(2**31)
 _CONSUMER_MEMBER: Final = 1
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Answer a ConsumerGroupDescribe request."""
-    operations = _ALL_OPERATIONS if request.include_authorized_operations else _NOT_ASKED
+    operations = (
+        authorized_operations.GROUP if request.include_authorized_operations else authorized_operations.NOT_ASKED
+    )
     return ctx.schema.ConsumerGroupDescribeResponse(
         groups=tuple(_describe(ctx, group_id, operations) for group_id in request.group_ids)
     )
@@ -58,7 +58,7 @@ def _describe(ctx: RequestContext, group_id: str, operations: int) -> Any:
         assignment_epoch=0,
         assignor_name="",
         members=(),
-        authorized_operations=_NOT_ASKED,
+        authorized_operations=authorized_operations.NOT_ASKED,
     )
 
 

@@ -9,6 +9,7 @@ v0: the first (KIP-700). v1: endpoint type (KIP-919). v2: fenced brokers (KIP-10
 
 from typing import Any, Final
 
+from odradek.broker import authorized_operations
 from odradek.broker.context import RequestContext
 from odradek.errors import ErrorCode
 from odradek.protocol.api_keys import ApiKey
@@ -18,9 +19,6 @@ VERSIONS: Final = (0, 2)
 
 _BROKERS: Final = 1
 _CONTROLLERS: Final = 2
-_NOT_ASKED: Final = -(2**31)
-_ALL_OPERATIONS: Final = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
-"""Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite (`AclOperation` numbers)."""
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -49,5 +47,7 @@ async def handle(ctx: RequestContext, request: Any) -> Any:
         cluster_id=broker.cluster_id,
         controller_id=broker.node_id,
         brokers=(row,),
-        cluster_authorized_operations=_ALL_OPERATIONS if request.include_cluster_authorized_operations else _NOT_ASKED,
+        cluster_authorized_operations=authorized_operations.CLUSTER
+        if request.include_cluster_authorized_operations
+        else authorized_operations.NOT_ASKED,
     )

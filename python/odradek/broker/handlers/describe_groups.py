@@ -8,6 +8,7 @@ v1 throttle time    v3 authorized operations (KIP-430)    v4 static members    v
 
 from typing import Any, Final
 
+from odradek.broker import authorized_operations
 from odradek.broker.context import RequestContext
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.states import State
@@ -19,14 +20,14 @@ __all__ = ["API_KEY", "VERSIONS", "handle"]
 API_KEY: Final = ApiKey.DESCRIBE_GROUPS
 VERSIONS: Final = (0, 6)
 
-_ALL_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
-"""Read, delete, describe, describe and alter configs: what anybody may do as long as there are no ACLs."""
-_NOT_ASKED: Final = -(2**31)
-
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
     """Answer a DescribeGroups request."""
-    operations = _ALL_OPERATIONS if getattr(request, "include_authorized_operations", False) else _NOT_ASKED
+    operations = (
+        authorized_operations.GROUP
+        if getattr(request, "include_authorized_operations", False)
+        else authorized_operations.NOT_ASKED
+    )
     return ctx.schema.DescribeGroupsResponse(
         groups=tuple(_describe(ctx, group_id, operations) for group_id in request.groups)
     )

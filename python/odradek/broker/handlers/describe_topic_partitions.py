@@ -10,6 +10,7 @@ v0: the first (KIP-966).
 
 from typing import Any, Final
 
+from odradek.broker import authorized_operations
 from odradek.broker.context import RequestContext
 from odradek.broker.controller.names import check_name
 from odradek.broker.controller.state import Topic
@@ -18,9 +19,6 @@ from odradek.protocol.api_keys import ApiKey
 
 API_KEY: Final = ApiKey.DESCRIBE_TOPIC_PARTITIONS
 VERSIONS: Final = (0, 0)
-
-_ALL_OPERATIONS: Final = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
-"""Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs (`AclOperation` numbers)."""
 
 
 async def handle(ctx: RequestContext, request: Any) -> Any:
@@ -81,7 +79,7 @@ def _topic(ctx: RequestContext, name: str, topic: Topic | None, first: int, take
         topic_id=topic.topic_id,
         is_internal=topic.internal,
         partitions=partitions,
-        topic_authorized_operations=_ALL_OPERATIONS,
+        topic_authorized_operations=authorized_operations.TOPIC,
     )
 
 
@@ -92,7 +90,7 @@ def _failed(ctx: RequestContext, name: str, error: KafkaError) -> Any:
         topic_id=None,
         is_internal=False,
         partitions=(),
-        topic_authorized_operations=_ALL_OPERATIONS,
+        topic_authorized_operations=authorized_operations.TOPIC,
     )
 
 
