@@ -1,8 +1,8 @@
 //! Whose turn it is on one I/O thread: Produce and Fetch first, everything else by a ration.
 //!
-//! Requests other than Produce and Fetch are charged for the bytes they take and make, and reading for them is. When the ration is used up, a
-//! connection that has another one waits in line, until the sockets were looked at again and the data requests found
-//! there were served. So a storm of Metadata can slow a Produce by one ration's worth of work, not by one answer for
+//! Requests other than Produce and Fetch are charged for the bytes they take and make, and reading for them is. When the
+//! ration is used up, a connection that has another one waits in line, until the sockets were looked at again and the
+//! data requests found there were served. So a storm of Metadata can slow a Produce by one ration's worth of work, not by one answer for
 //! each client. A connection in line is given its turn (one request) directly; a newcomer can't snatch it.
 //!
 //! Not here: what waits for memory (`memory`) or for Python (`control`).

@@ -47,8 +47,8 @@ pub struct Run<'a> {
 
 /// Takes records.
 pub trait Sink {
-    /// A poll begins to walk; so many bytes are there, as they came. More may come meanwhile.
-    fn expect(&mut self, _bytes: usize) {}
+    /// A poll begins to walk; `bytes` counts what is there, as it came. More may come meanwhile.
+    fn expect(&mut self, _bytes: impl FnOnce() -> usize) {}
     /// Records of one batch follow.
     fn begin(&mut self, run: &Run<'_>);
     /// The next record of the run.

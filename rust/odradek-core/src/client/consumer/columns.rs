@@ -196,8 +196,8 @@ impl Columns {
 }
 
 impl Sink for Columns {
-    fn expect(&mut self, bytes: usize) {
-        self.ahead = bytes;
+    fn expect(&mut self, bytes: impl FnOnce() -> usize) {
+        self.ahead = bytes();
     }
 
     fn begin(&mut self, run: &Run<'_>) {
@@ -252,7 +252,7 @@ mod tests {
         let partition = TopicPartition { topic: Arc::from("t"), partition: 0 };
         // Batches of 10 records, of which a poll takes 1,000 in all; as many more are there.
         let mut columns = Columns::new(1_000, pool);
-        columns.expect(2_000 * 1_010);
+        columns.expect(|| 2_000 * 1_010);
         let mut room = Vec::new();
         for batch in 0..100 {
             let run = Run {

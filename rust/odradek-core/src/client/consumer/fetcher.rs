@@ -342,7 +342,7 @@ impl Fetcher {
         release: impl Fn(&mut (dyn FnMut() + Send)),
     ) -> Result<usize, FetchError> {
         let mut count = 0;
-        sink.expect(chunk.bytes + self.shared.lock().queue.iter().map(|queued| queued.bytes).sum::<usize>());
+        sink.expect(|| chunk.bytes + self.shared.lock().queue.iter().map(|queued| queued.bytes).sum::<usize>());
         loop {
             let before = count;
             while count < most && sink.has_room() && !chunk.is_empty() {
