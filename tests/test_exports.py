@@ -21,3 +21,15 @@ def test_importing_the_package_loads_neither_broker_nor_native_code() -> None:
     script = "import sys, odradek; print([name for name in sys.modules if name.startswith('odradek.')])"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
+
+
+def test_the_tree_of_errors_gives_out_kafkas_codes_but_loads_them_only_for_who_names_one() -> None:
+    script = (
+        "import sys, odradek.errors; before = 'odradek.kafka_errors' in sys.modules; "
+        "from odradek import kafka_errors; from odradek.errors import KafkaError, OdradekError; "
+        "print(before, all(getattr(odradek.errors, name) is getattr(kafka_errors, name) for name in kafka_errors.__all__),"
+        " set(kafka_errors.__all__) <= set(odradek.errors.__all__), issubclass(KafkaError, OdradekError),"
+        " hasattr(odradek.errors, 'KafkaErrors'))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "False True True True False"

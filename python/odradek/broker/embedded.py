@@ -5,11 +5,12 @@
 the port stays taken and clients that connect meanwhile wait in its queue.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self
 
 from odradek.broker.control_thread import ControlThread
 from odradek.broker.server import Server
@@ -17,9 +18,11 @@ from odradek.config.broker import BrokerSettings
 from odradek.config.files import from_keywords
 from odradek.errors import ConfigError, OdradekError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+    from typing import Any, Final, Self
 
     from odradek.broker.control_thread import Work
     from odradek.broker.faults import Faults
@@ -45,7 +48,7 @@ class Broker:
         ConfigError: an unknown name or a bad value; names the allowed ones.
     """
 
-    def __init__(self, data_dir: "str | Path | None" = None, **config: Any) -> None:
+    def __init__(self, data_dir: str | Path | None = None, **config: Any) -> None:
         texts = _DEFAULTS | from_keywords(config)
         for name in ("log.dirs", "log.dir"):
             if name in texts:
@@ -69,7 +72,7 @@ class Broker:
         return str(self._running().advertised)
 
     @property
-    def data_dir(self) -> "Path":
+    def data_dir(self) -> Path:
         """Return where records are kept.
 
         Raises:
@@ -120,7 +123,7 @@ class Broker:
         return server
 
     @property
-    def faults(self) -> "Faults":
+    def faults(self) -> Faults:
         """Return what has this broker misbehave: `broker.faults.fail("Produce", "NOT_LEADER_OR_FOLLOWER")`.
 
         Raises:
@@ -130,7 +133,7 @@ class Broker:
 
         return Faults(self._running().faults())
 
-    def snapshot(self) -> "Snapshot":
+    def snapshot(self) -> Snapshot:
         """Keep topics, records, groups and offsets as they are now, for `restore`.
 
         Everything acknowledged before the call is in it. The server restarts on the same port: clients lose their
@@ -143,7 +146,7 @@ class Broker:
         """
         from odradek.broker.snapshot import Snapshot, take  # noqa: PLC0415 - only tests want it
 
-        async def keep() -> "Path":
+        async def keep() -> Path:
             return take(self.data_dir)
 
         with self._lock:
@@ -151,7 +154,7 @@ class Broker:
             self._snapshots.append(snapshot)
             return snapshot
 
-    def restore(self, snapshot: "Snapshot") -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Make topics, records, groups and offsets what they were when the snapshot was taken.
 
         The server restarts on the same port, as with `snapshot`. Topic ids come back, too, but producer ids are never
@@ -167,7 +170,7 @@ class Broker:
         with self._lock:
             self._between_servers(lambda: put_back(kept, self.data_dir))
 
-    def _between_servers(self, work: "Work") -> Any:
+    def _between_servers(self, work: Work) -> Any:
         self._running()
         try:
             return None if self._control is None else self._control.between_servers(work)
@@ -216,9 +219,9 @@ class Broker:
 
     def __exit__(
         self,
-        kind: "type[BaseException] | None",
-        error: "BaseException | None",
-        traceback: "TracebackType | None",
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -3,7 +3,11 @@
 The truth is in the handler files (`API_KEY`, `VERSIONS`); tests/unit/broker/test_served.py holds this table to them.
 """
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["SERVED"]
 

@@ -2,26 +2,27 @@
 
 Once it is started, Rust answers Produce, Fetch, ListOffsets, Metadata and ApiVersions; every other request waits in
 the engine's queue for `control.py`, which is loaded and started behind it. So `odradek.Broker()` does not wait for
-asyncio and what comes with it, and what is imported here at the top is what each start has to wait for.
+asyncio and what comes with it, and what is imported here at the top is what each start has to wait for. A new directory
+holds nothing that a request could be about, so its metadata tree, and SQLite with it, is left to the control plane, too.
 """
 
+from __future__ import annotations
+
 import os
-import time
-from typing import TYPE_CHECKING
 
 from odradek._native import Engine
 from odradek.broker.served import SERVED
+from odradek.config.address import Address
 from odradek.config.listeners import advertised_address, listen_address
 from odradek.errors import ConfigError, InternalError, StorageError
-from odradek.metadata import tree
-from odradek.metadata.sqlite_tree import SqliteTree
-from odradek.metadata.store import Create, Operation, Set
+from odradek.metadata import FILE_NAME
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from odradek._native import Faults, Listener
     from odradek.broker.controller.recovery import Recovered
-    from odradek.config.address import Address
     from odradek.config.broker import BrokerSettings
+    from odradek.metadata.sqlite_tree import SqliteTree
 
 __all__ = ["Server"]
 
@@ -29,7 +30,7 @@ __all__ = ["Server"]
 class Server:
     """One broker's Rust side and its files. Use: `start`, put a `ControlPlane` beside it, stop that, then `close`."""
 
-    def __init__(self, settings: "BrokerSettings", listener: "Listener | None" = None) -> None:
+    def __init__(self, settings: BrokerSettings, listener: Listener | None = None) -> None:
         """Make a broker that isn't started.
 
         Args:
@@ -43,7 +44,7 @@ class Server:
         self._nodes: SqliteTree | None = None
         self._recovered: Recovered | None = None
         self.controller_epoch = 0
-        """This broker's, as controller, once it is started."""
+        """This broker's, as controller, once `nodes` has been asked for."""
         self._data_dir = ""
         self.address: Address
         """Where the broker listens, once it is started."""
@@ -51,7 +52,7 @@ class Server:
         """What clients are told, once it is started."""
 
     def start(self) -> None:
-        """Open the data directory, recover the logs, listen.
+        """Open the data directory, recover the logs if there are any, listen.
 
         Raises:
             ConfigError: a setting doesn't fit. StorageError: the data directory. OSError: the port.
@@ -70,17 +71,15 @@ class Server:
         engine = self._engine = Engine({**texts, "log.dirs": self._data_dir, "node.id": str(self.node_id)})
         self.address = _bind(engine, listen, self._listener)
         self.advertised = advertised_address(settings, self.address)
-        nodes = self._nodes = SqliteTree(self._data_dir)
-        self.controller_epoch = _register(nodes, self.node_id, self.advertised, engine.cluster_id)
-        if engine.partitions_on_disk() or nodes.children(tree.TOPICS) or nodes.children(tree.DELETIONS):
+        if engine.partitions_on_disk() or os.path.lexists(os.path.join(self._data_dir, FILE_NAME)):  # noqa: PTH118
             self.recovered()
         engine.publish_apis(SERVED)
         broker = (self.node_id, self.advertised.host, self.advertised.port, self.rack)
         engine.publish_brokers([broker], self.node_id)
         engine.start()
 
-    def recovered(self) -> "Recovered":
-        """Return settings and topics as they were found; a directory without topics is looked at when it is asked for."""
+    def recovered(self) -> Recovered:
+        """Return settings and topics as they were found."""
         from pathlib import Path  # noqa: PLC0415 - a new directory is served without any of this
 
         from odradek.broker.controller.recovery import recover  # noqa: PLC0415
@@ -116,16 +115,26 @@ class Server:
 
     @property
     def nodes(self) -> SqliteTree:
-        """The metadata tree; only while it runs."""
-        if self._nodes is None:
-            raise InternalError("the server isn't running")
-        return self._nodes
+        """The metadata tree, with this broker in it as the controller; only while it runs.
 
-    def faults(self) -> "Faults":
+        Raises:
+            StorageError: the tree of a new directory can't be made.
+        """
+        nodes = self._nodes
+        if nodes is None:
+            from odradek.broker.registration import register  # noqa: PLC0415 - a new directory is served without SQLite
+            from odradek.metadata.sqlite_tree import SqliteTree  # noqa: PLC0415
+
+            engine = self.engine
+            nodes = self._nodes = SqliteTree(self._data_dir)
+            self.controller_epoch = register(nodes, self.node_id, self.advertised, engine.cluster_id)
+        return nodes
+
+    def faults(self) -> Faults:
         """Return the table of what this broker is asked to do wrong; only while it runs."""
         return self.engine.faults()
 
-    def listener(self) -> "Listener":
+    def listener(self) -> Listener:
         """Return the listening socket for the next server; only while this one runs."""
         return self.engine.listener()
 
@@ -144,17 +153,17 @@ class Server:
             engine.close()
 
 
-def _bind(engine: Engine, listen: "Address", listener: "Listener | None") -> "Address":
+def _bind(engine: Engine, listen: Address, listener: Listener | None) -> Address:
     if listener is not None:
-        return listen._replace(port=engine.adopt(listener))
+        return Address(listen.host, engine.adopt(listener))
     try:
-        return listen._replace(port=engine.bind(listen.host or "0.0.0.0", listen.port))
+        return Address(listen.host, engine.bind(listen.host or "0.0.0.0", listen.port))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"can't listen on {listen}: {reason}") from error
 
 
-def _data_dir(settings: "BrokerSettings") -> str:
+def _data_dir(settings: BrokerSettings) -> str:
     directories = settings.words("log.dirs")
     if len(directories) != 1:
         raise ConfigError(f"log.dirs: {len(directories)} directories; odradek uses exactly one")
@@ -168,30 +177,3 @@ def _data_dir(settings: "BrokerSettings") -> str:
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise StorageError(f"{path}: can't be read and written by this user")
     return path
-
-
-def _register(nodes: SqliteTree, node_id: int, address: "Address", cluster_id: str) -> int:
-    """Put this broker into the tree, make it the controller, and return its controller epoch."""
-    operations: list[Operation] = [Create(path) for path in tree.BASE_PATHS if nodes.get(path) is None]
-    now = str(time.time_ns() // 1_000_000)
-    if nodes.get(tree.CLUSTER_ID) is None:
-        operations.append(Create(tree.CLUSTER_ID, tree.dump({"version": "1", "id": cluster_id})))
-    node = nodes.get(tree.CONTROLLER_EPOCH)
-    epoch = 1 if node is None else int(node.value) + 1
-    value = str(epoch).encode()
-    operations.append(Create(tree.CONTROLLER_EPOCH, value) if node is None else Set(tree.CONTROLLER_EPOCH, value))
-    broker = {
-        "version": 5,
-        "host": address.host,
-        "port": address.port,
-        "endpoints": [f"PLAINTEXT://{address}"],
-        "listener_security_protocol_map": {"PLAINTEXT": "PLAINTEXT"},
-        "jmx_port": -1,
-        "rack": None,
-        "timestamp": now,
-    }
-    operations.append(Create(tree.broker_path(node_id), tree.dump(broker), ephemeral=True))
-    controller = {"version": 2, "brokerid": node_id, "timestamp": now}
-    operations.append(Create(tree.CONTROLLER, tree.dump(controller), ephemeral=True))
-    nodes.multi(operations)
-    return epoch

@@ -5,9 +5,13 @@ nothing. An option whose silent absence could hurt (security, quotas, tiered sto
 here: it is refused as unknown.
 """
 
-from typing import Final
+from __future__ import annotations
 
 from odradek.config.definition import Kind, Option, Scope, Value, at_least, between
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["ACCEPTED_ROWS"]
 

@@ -1,17 +1,34 @@
 """`HOST:PORT` and back. Lists of servers, which clients are given: `client.py`; listeners: `listeners.py`."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from odradek.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Address", "parse_address"]
 
 
-class Address(NamedTuple):
-    """A host (name or address, "" = all) and a port (0 = any free one)."""
+class Address(tuple[str, int]):
+    """A host (name or address, "" = all) and a port (0 = any free one). No `NamedTuple`: a start does without `typing`."""
 
-    host: str
-    port: int
+    __slots__ = ()
+
+    def __new__(cls, host: str, port: int) -> Self:
+        """Make it of its two parts."""
+        return super().__new__(cls, (host, port))
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+        return self[0]
+
+    @property
+    def port(self) -> int:
+        """0 to 65535."""
+        return self[1]
 
     def __str__(self) -> str:
         """Return `HOST:PORT`, with brackets round an IPv6 address."""

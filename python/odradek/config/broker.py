@@ -4,13 +4,17 @@ Options that are only accepted for compatibility are in `accepted.py`. What is s
 store, not here. Source of names, defaults and ranges: Kafka `KafkaConfig` and the classes it joins, 4.3.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from __future__ import annotations
 
 from odradek.config.accepted import ACCEPTED_ROWS
 from odradek.config.definition import Kind, Option, Scope, Valid, Value, at_least, lookup, some_of
 from odradek.config.topic import TOPIC_OPTIONS
 from odradek.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["BROKER_OPTIONS", "BrokerSettings"]
 

@@ -3,11 +3,16 @@
 No option is defined here (see `topic.py` and `broker.py`) and no file is read here (see `files.py`).
 """
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
 from enum import IntEnum
-from typing import Final, NamedTuple
 
 from odradek.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Final
 
 __all__ = [
     "Kind",
@@ -50,11 +55,14 @@ class Scope(IntEnum):
     """At run time, for one broker or for all."""
 
 
-class Valid(NamedTuple):
-    """A condition on a value and its wording for error messages and docs."""
+class Valid:
+    """A condition on a value and its wording for error messages and docs. Immutable."""
 
-    text: str
-    test: Callable[[Value], bool]
+    __slots__ = ("test", "text")
+
+    def __init__(self, text: str, test: Callable[[Value], bool]) -> None:
+        self.text: Final = text
+        self.test: Final = test
 
 
 def at_least(low: float) -> Valid:

@@ -3,18 +3,20 @@
 Nothing is judged here but the syntax; `BrokerSettings` checks names and values.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from odradek.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["from_keywords", "parse_assignments", "parse_properties", "read_file"]
 
 
-def read_file(path: "Path") -> dict[str, str]:
+def read_file(path: Path) -> dict[str, str]:
     """Return the settings in a file: TOML if its name ends in .toml, else Java properties.
 
     Raises:

@@ -4,11 +4,15 @@
 them as text (`host_partitions`, `configure_topic`). Source: Kafka `LogConfig`, `TopicConfig`.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from __future__ import annotations
 
 from odradek.config.definition import Kind, Option, Valid, Value, at_least, between, lookup, one_of, some_of
 from odradek.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["COMPRESSION_TYPES", "TOPIC_OPTIONS", "parse_topic_configs"]
 

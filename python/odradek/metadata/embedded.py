@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from odradek.errors import StorageError
-from odradek.metadata.sqlite_tree import FILE_NAME, SqliteTree
+from odradek.metadata.sqlite_tree import SqliteTree
 from odradek.metadata.store import Check, MetadataStore, Node, Operation, SessionState
 
-__all__ = ["FILE_NAME", "EmbeddedStore"]
+__all__ = ["EmbeddedStore"]
 
 _MOST_PENDING: Final = 10_000
 """Changed paths kept for a watcher that doesn't read; beyond it is told to read everything again."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from odradek.errors import StorageError
+from odradek.metadata import FILE_NAME
 from odradek.metadata.store import (
     ANY_VERSION,
     BadVersionError,
@@ -29,9 +30,7 @@ from odradek.metadata.store import (
     parent_of,
 )
 
-__all__ = ["FILE_NAME", "SqliteTree"]
-
-FILE_NAME: Final = "metadata.db"
+__all__ = ["SqliteTree"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS node (

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 from odradek.errors import StorageError
-from odradek.metadata.embedded import FILE_NAME, EmbeddedStore
+from odradek.metadata import FILE_NAME
+from odradek.metadata.embedded import EmbeddedStore
 from odradek.metadata.store import Create
 
 
