@@ -58,7 +58,7 @@ def test_a_round_trip_measures_each_record(run: Run, topic: str) -> None:
 
 def test_an_unknown_option_of_the_client_is_told(run: Run, topic: str) -> None:
     failed = run("bench", "produce", topic, "--records", "1", "--property", "linger.msec=5")
-    assert failed.code == 1
+    assert failed.code == 2
     assert "linger.msec" in failed.error_line
 
 
@@ -106,6 +106,13 @@ def test_records_that_no_broker_took_are_told_with_the_reason_and_the_cure(offli
     assert failed.code == 1
     assert "10 records were not delivered: " in failed.error_line
     assert "odradek doctor" in failed.error_line
+
+
+def test_a_record_that_is_too_large_is_not_blamed_on_the_broker(run: Run, topic: str) -> None:
+    failed = run("bench", "produce", topic, "--records", "1", "--record-size", "2000000", "--quiet")
+    assert failed.code == 1
+    assert "max_request_size" in failed.error_line
+    assert "doctor" not in failed.error_line
 
 
 def test_reading_a_topic_that_is_not_there_is_told_at_once(run: Run, name: str) -> None:

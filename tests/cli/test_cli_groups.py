@@ -48,6 +48,21 @@ def test_describe_shows_offsets_and_lag(run: Run, topic: str, group: str) -> Non
     assert described["members"] == []
 
 
+def test_the_lag_of_a_group_that_has_committed_nothing_is_not_known(
+    run: Run, start: Start, topic: str, name: str
+) -> None:
+    run("produce", topic, "--partition", "0", stdin="a\n")
+    member = start(
+        "consume", topic, "--group", name, "--from-beginning", "--property", "auto.commit.interval.ms=600000"
+    )
+    assert member.read_line() == "a"
+    [described] = run("groups", "describe", name, "--json").json
+    assert [row["lag"] for row in described["offsets"]] == [None, None]
+    assert described["lag"] is None
+    assert run("groups", "describe", name).out.splitlines()[0].endswith("Lag: -")
+    member.interrupt()
+
+
 def test_describe_shows_members_and_what_they_have(run: Run, start: Start, topic: str, name: str) -> None:
     run("produce", topic, "--partition", "0", stdin="a\n")
     member = start("consume", topic, "--group", name, "--from-beginning")

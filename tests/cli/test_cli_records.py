@@ -201,9 +201,15 @@ def test_unknown_partition_names_those_there_are(run: Run, topic: str) -> None:
         assert f"topic {topic} has no partition 9; it has 2" in failed.error_line
 
 
+def test_a_topic_name_that_none_may_have_is_one_line_with_the_code_once(run: Run) -> None:
+    failed = run("produce", "bad topic!", stdin="x\n")
+    assert failed.code == 1
+    assert failed.error_line.count("INVALID_TOPIC_EXCEPTION") == 1
+
+
 def test_bad_client_property_is_named(run: Run, topic: str) -> None:
     failed = run("produce", topic, "--property", "no.such=1", stdin="x\n")
-    assert failed.code == 1
+    assert failed.code == 2
     assert "no.such" in failed.error_line
 
 

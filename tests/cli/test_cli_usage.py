@@ -164,7 +164,7 @@ def test_bad_client_properties_file_is_told(offline: Run, silent_server: str, tm
     file = tmp_path / "client.properties"
     file.write_text("# comment\nno.such.option=1\n")
     failed = offline("topics", "list", "-b", silent_server, "--command-config", str(file))
-    assert failed.code == 1
+    assert failed.code == 2
     assert "no.such.option" in failed.error_line
 
 

@@ -156,15 +156,23 @@ class Cluster:
 
     def explain(self, error: Exception) -> str:
         """Return the reason and what to do."""
-        from odradek.errors import ClientError, NoBrokersAvailableError, UnknownTopicOrPartitionError
+        from odradek.errors import (
+            ClientError,
+            GroupIdNotFoundError,
+            NoBrokersAvailableError,
+            RecordTooLargeError,
+            UnknownTopicOrPartitionError,
+        )
 
         text = reason(error)
         if isinstance(error, NoBrokersAvailableError):  # says for each server what to check
             text += f"; `odradek doctor {self.servers}` looks closer"
-        elif isinstance(error, ClientError):
+        elif isinstance(error, ClientError) and not isinstance(error, RecordTooLargeError):
             text += "; check the broker's log and advertised address (`odradek doctor`), or raise --timeout"
         elif isinstance(error, UnknownTopicOrPartitionError):
             text += "; `odradek topics list` shows what there is"
+        elif isinstance(error, GroupIdNotFoundError):
+            text += "; `odradek groups list` shows what there is"
         return text
 
     def topic(self, admin: "Admin", name: str, patience: float = _PATIENCE_SECONDS) -> "TopicInfo":

@@ -44,7 +44,9 @@ def reason(error: Exception) -> str:
     from odradek.errors import KafkaError
 
     text = str(error).rstrip(".")
-    return f"{text} ({error.error_code.name})" if isinstance(error, KafkaError) else text
+    if isinstance(error, KafkaError) and error.error_code.name not in text:  # errors of the data path say it themselves
+        return f"{text} ({error.error_code.name})"
+    return text
 
 
 def _usage_failure(error: click.UsageError) -> Failure:
@@ -69,8 +71,10 @@ def describe_failure(error: Exception) -> Failure:
         return Failure(_one_line(error.format_message()), error.exit_code)
     if isinstance(error, CommandError):
         return Failure(_one_line(str(error)), 1)
-    from odradek.errors import InternalError, OdradekError
+    from odradek.errors import ConfigError, InternalError, OdradekError
 
+    if isinstance(error, ConfigError):  # what was typed, or what a file says that was named
+        return Failure(_one_line(str(error)), 2)
     if isinstance(error, OdradekError) and not isinstance(error, InternalError):
         return Failure(_one_line(reason(error)), 1)
     if isinstance(error, OSError):

@@ -97,6 +97,12 @@ def _lags(cluster: Cluster, admin: "Admin", group: "GroupDescription") -> list[P
     return lags
 
 
+def _total(lags: Sequence[PartitionLag]) -> int | None:
+    """Return the lag where it is known, all together; None where it is known of no partition, as nothing is committed."""
+    known = [lag.lag for lag in lags if lag.lag is not None]
+    return sum(known) if known else None
+
+
 def _found(cluster: Cluster, admin: "Admin", name: str) -> "GroupDescription":
     from odradek.errors import GroupIdNotFoundError
 
@@ -156,7 +162,7 @@ def describe(cluster: Cluster, group: tuple[str, ...], as_json: bool) -> None:
                 "coordinator": found.coordinator,
                 **_epochs(found),
                 "members": [_member(found, member) for member in found.members],
-                "lag": sum(lag.lag or 0 for lag in lags),
+                "lag": _total(lags),
                 "offsets": [asdict(lag) for lag in lags],
             }
         )
@@ -173,7 +179,8 @@ def _print_group(document: dict[str, Any]) -> None:
     click.echo(
         f"Group: {document['group']}  Type: {document['type']}  State: {document['state']}  "
         f"Assignor: {document['assignor'] or '-'}  {epochs}"
-        f"Coordinator: {document['coordinator']}  Members: {len(document['members'])}  Lag: {document['lag']}"
+        f"Coordinator: {document['coordinator']}  Members: {len(document['members'])}  "
+        f"Lag: {'-' if document['lag'] is None else document['lag']}"
     )
     if document["members"]:
         more = ("EPOCH", "TARGET") if epochs else ()
