@@ -60,8 +60,8 @@ class ClassicMember(Membership):
 
     cures: ClassVar[Mapping[int, str]] = {
         **CURES,
-        ErrorCode.INCONSISTENT_GROUP_PROTOCOL: "the group's other members offer no assignor of ours; align "
-        "partition_assignment_strategy, or use another group_id",
+        ErrorCode.INCONSISTENT_GROUP_PROTOCOL: "the group's other members offer no assignor of ours, or are of "
+        "group_protocol='consumer'; align partition_assignment_strategy or group_protocol, or use another group_id",
         ErrorCode.INVALID_SESSION_TIMEOUT: "session_timeout_ms is outside the broker's group.min.session.timeout.ms and "
         "group.max.session.timeout.ms",
     }
