@@ -265,6 +265,7 @@ def test_a_group_with_a_member_is_described_and_its_member_removed(
         with pytest.raises(KafkaError) as caught:
             admin.alter_group_offsets(group, {At(topic, 0): 1})
         assert caught.value.error_code == ErrorCode.UNKNOWN_MEMBER_ID
+        assert "the group has members" in str(caught.value)
         with pytest.raises(KafkaError) as caught:
             admin.remove_group_members(group, [MemberToRemove("nobody")])
         assert caught.value.error_code == ErrorCode.UNKNOWN_MEMBER_ID
@@ -291,6 +292,11 @@ def test_options_go_by_keyword_and_by_dotted_name(bootstrap: str) -> None:
         assert admin.describe_cluster().brokers
     with pytest.raises(ConfigError, match="request_timeout_ms"):
         odradek.Admin(bootstrap, reqest_timeout_ms=5)
+
+
+def test_a_kind_of_resource_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"'Topic' is none of .*topic, broker"):
+        ConfigResource("Topic", "orders")  # type: ignore[arg-type]
 
 
 def test_an_offset_spec_that_is_none_is_refused_before_anything_is_asked(admin: odradek.Admin) -> None:

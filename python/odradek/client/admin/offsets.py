@@ -8,7 +8,7 @@ from odradek.client.admin.calls import Calls
 from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import OffsetSpec
-from odradek.errors import ConfigError, KafkaError
+from odradek.errors import ConfigError, ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
@@ -193,7 +193,7 @@ class OffsetCalls(Calls):
             versions=(2, 9),
             codes=lambda answer: [row.error_code for topic in answer.topics for row in topic.partitions],
         )
-        return _settled(answer, group)
+        return settle_rows((place, _told(place, group, row), None) for place, row in _rows(answer))
 
     async def delete_group_offsets(
         self,
@@ -254,10 +254,20 @@ def _refusal(place: TopicPartition, group: str, row: Any) -> KafkaError | None:
     return refusal(row.error_code, f"{place.topic}-{place.partition} of group {group!r}")
 
 
+def _told(place: TopicPartition, group: str, row: Any) -> KafkaError | None:
+    """Return why nobody's commit was refused. It is no member, which Kafka takes for an unknown one where there are members."""
+    members = row.error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    what = f"{place.topic}-{place.partition} of group {group!r}"
+    return refusal(row.error_code, what, "the group has members; stop them first" if members else None)
+
+
 def _settled(answer: Any, group: str) -> dict[TopicPartition, None]:
-    rows = [
+    return settle_rows((place, _refusal(place, group, row), None) for place, row in _rows(answer))
+
+
+def _rows(answer: Any) -> list[tuple[TopicPartition, Any]]:
+    return [
         (TopicPartition(str(topic.name), row.partition_index), row)
         for topic in answer.topics
         for row in topic.partitions
     ]
-    return settle_rows((place, _refusal(place, group, row), None) for place, row in rows)

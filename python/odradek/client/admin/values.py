@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from odradek.errors import ConfigError
 from odradek.types import TopicPartition
 
 __all__ = [
@@ -71,10 +72,18 @@ class NewPartitions:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigResource:
-    """What has settings: a topic by name, a broker by node id as text ("" = the default of all brokers), and so on."""
+    """What has settings: a topic by name, a broker by node id as text ("" = the default of all brokers), and so on.
+
+    Raises:
+        ConfigError: a kind that there is not.
+    """
 
     kind: ResourceKind
     name: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in RESOURCE_CODES:
+            raise ConfigError(f"ConfigResource: kind {self.kind!r} is none of {', '.join(RESOURCE_CODES)}")
 
 
 @dataclass(frozen=True, slots=True)

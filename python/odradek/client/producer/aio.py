@@ -183,7 +183,7 @@ class Producer:
             self._loop = loop
             loop.add_reader(self._native._completion_fd(), self._native._dispatch)
         elif self._loop is not loop:
-            raise errors.OdradekError("the producer belongs to another event loop; make one in each")
+            raise errors.UsageError("the producer belongs to another event loop; make one in each")
 
     def _end(self) -> None:
         if self._loop is not None:
