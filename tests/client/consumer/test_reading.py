@@ -145,6 +145,12 @@ def test_paused_partitions_give_nothing_and_lose_nothing(consumer, make_topic, p
     assert [record.value for record in read(reader, 20)] == values[0]
 
 
+@pytest.mark.parametrize("call", ["pause", "resume"])
+def test_only_what_is_assigned_can_be_paused_or_resumed(reader, topic, call):
+    with pytest.raises(UsageError, match=f"{call}: {topic}-7 is not assigned"):
+        getattr(reader, call)(TopicPartition(topic, 7))
+
+
 def test_a_pause_while_iterating_puts_back_what_was_polled_ahead(reader, topic, produce):
     produce(topic, 30)
     assert next(reader).offset == 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from odradek.client.consumer.arguments import Named, check_offset, named, partition_of, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
 from odradek.config.client import ClientOptions, resolve, resolve_config
+from odradek.errors import UsageError
 from odradek.types import OffsetAndMetadata, TopicPartition
 
 __all__ = ["ConsumerFace", "GroupMetadata"]
@@ -85,6 +86,14 @@ class ConsumerFace(ABC):
         """Read on after the last record of these partitions, None = all assigned."""
         self._seek_all(partitions, TO_LATEST)
 
+    def _assigned(self, what: str, partitions: Named) -> list[TopicPartition]:
+        held = self._core.holdings.held()
+        wanted = named(partitions, held)
+        for topic, partition in wanted:
+            if (topic, partition) not in held:
+                raise UsageError(f"{what}: {topic}-{partition} is not assigned to this consumer")
+        return wanted
+
     def _seek_all(self, partitions: Named, where: int) -> None:
         with self._mine():
             for one in named(partitions, self._core.holdings.held()):
@@ -97,14 +106,18 @@ class ConsumerFace(ABC):
             UsageError: a partition is not assigned.
         """
         with self._mine():
-            which = named(partitions, self._core.holdings.held())
+            which = self._assigned("pause", partitions)
             self._core.fetcher.pause(which)
             self._core.unread.put_back(which)
 
     def resume(self, partitions: Named = None) -> None:
-        """Return records of these partitions again, None = of all assigned."""
+        """Return records of these partitions again, None = of all assigned.
+
+        Raises:
+            UsageError: a partition is not assigned.
+        """
         with self._mine():
-            self._core.fetcher.resume(named(partitions, self._core.holdings.held()))
+            self._core.fetcher.resume(self._assigned("resume", partitions))
 
     def paused(self) -> set[TopicPartition]:
         """Return the partitions that are paused."""
