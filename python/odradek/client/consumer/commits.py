@@ -12,7 +12,14 @@ from odradek.client.consumer.membership import Membership
 from odradek.client.consumer.settings import GroupSettings
 from odradek.client.consumer.subscription import Holdings
 from odradek.client.consumer.transport import Clock, passes
-from odradek.errors import CommitFailedError, ErrorCode, KafkaError, OdradekError, TimeoutError  # noqa: A004
+from odradek.errors import (
+    CommitFailedError,
+    ErrorCode,
+    KafkaError,
+    OdradekError,
+    TimeoutError,  # noqa: A004
+    UnknownTopicOrPartitionError,
+)
 from odradek.types import OffsetAndMetadata, TopicPartition
 
 __all__ = ["Commits"]
@@ -60,10 +67,21 @@ class Commits:
         self._member = member
         self._clock = clock
 
-    async def commit(self, offsets: Offsets, timeout: float, *, retry: bool = True) -> None:  # noqa: ASYNC109
+    async def commit(
+        self,
+        offsets: Offsets,
+        timeout: float,  # noqa: ASYNC109
+        *,
+        retry: bool = True,
+        parting: bool = False,
+    ) -> None:
         """Commit; with `retry` again and again, for `timeout` seconds, while that can help.
 
+        `parting`: the partitions are being given up, and those that the broker doesn't know are not waited for. It is
+        because a topic was deleted that they go, mostly, and all others wait behind this. Java's client does so, too.
+
         Raises:
+            UnknownTopicOrPartitionError: `parting`, and some partitions don't exist; the others are committed.
             CommitFailedError: the group has rebalanced and the partitions are, or may be, somebody else's.
             TimeoutError: it could not be done in time; the message says what stood in the way.
             KafkaError: the broker refused for good, or, without `retry`, for the moment.
@@ -77,7 +95,7 @@ class Commits:
             obstacle = await self._attempt(offsets, tokens)
             if obstacle is None:
                 return
-            if not retry:
+            if not retry or (parting and isinstance(obstacle, UnknownTopicOrPartitionError)):
                 raise obstacle
             failures += 1
             await self._pause(failures, deadline, f"committing offsets of group {self._settings.group_id!r}", obstacle)
@@ -135,8 +153,9 @@ class Commits:
             return trouble
         code = next((code for code in codes.values() if code and code not in _RETRIABLE), None)
         if code is None:
-            passing = next((code for code in codes.values() if code), None)
-            return None if passing is None else self._of(passing, "commit")
+            left = {code for code in codes.values() if code}
+            others = left - {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}  # those pass sooner
+            return self._of(min(others or left), "commit") if left else None
         if code in _NOT_MINE:
             return self._rebalanced(code, who, member, tokens)
         if member is not None:

@@ -121,7 +121,7 @@ class Core:
         self._positioning: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._commit_timer: asyncio.Task[None] | None = None
-        self._watch = asyncio.ensure_future(tell(fetcher, self._clock))
+        self._watch = asyncio.ensure_future(tell(fetcher, transport, self._clock))
         self._ends_at: float | None = None
         """When closing has to be done, by the clock; None while it has not begun."""
         self.commits = 0
@@ -303,10 +303,10 @@ class Core:
         """Commit, after all commits that began before."""
         await _within(timeout, "commit", self._commit_now(offsets, timeout))
 
-    async def _commit_now(self, offsets: Offsets, timeout: float) -> None:  # noqa: ASYNC109
+    async def _commit_now(self, offsets: Offsets, timeout: float, *, parting: bool = False) -> None:  # noqa: ASYNC109
         async with self._in_order:
             try:
-                await self._commits.commit(offsets, timeout)
+                await self._commits.commit(offsets, timeout, parting=parting)
             except BaseException:
                 self.failed_commits += 1
                 raise
@@ -317,7 +317,7 @@ class Core:
         limit = min(self.api_timeout, self._settings.max_poll_interval_ms / 2000)
         if self._ends_at is not None:
             limit = min(limit, max(self._ends_at - self._clock.now(), 0.0))
-        await self.commit(self.consumed(giving_up), limit)
+        await _within(limit, "commit", self._commit_now(self.consumed(giving_up), limit, parting=True))
 
     def commit_in_background(
         self, offsets: dict[TopicPartition, OffsetAndMetadata] | None = None, callback: CommitCallback | None = None

@@ -29,6 +29,7 @@ class Link:
         self._exclude_internal = options.flag("exclude.internal.topics")
         self._watched: frozenset[str] = frozenset()
         self._watches_all = False
+        self._missed: frozenset[str] = frozenset()
         self.request = cluster.request
 
     async def coordinator(self, group_id: str) -> int:
@@ -42,11 +43,18 @@ class Link:
             KafkaError: a topic named may not be read, or can't exist.
         """
         infos = await self.topics(topics, create=self._create_topics)
+        self._missed = frozenset() if topics is None else frozenset(topics) - _existing(infos)
         return {
             name: len(info.partitions)
             for name, info in infos.items()
             if info.partitions and not (topics is None and info.internal and self._exclude_internal)
         }
+
+    async def missing(self) -> frozenset[str]:
+        """Return those of the topics last asked for by name that still don't exist; asks again for what was missing then."""
+        if self._missed:
+            self._missed -= _existing(await self.topics(self._missed))
+        return self._missed
 
     async def leaders(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Ask for leaders."""
@@ -100,3 +108,9 @@ class Link:
         if all_topics != self._watches_all:
             native.watch_all(all_topics)
         self._watched, self._watches_all = wanted, all_topics
+        if not wanted:  # another subscription, or none
+            self._missed = frozenset()
+
+
+def _existing(infos: Mapping[str, TopicInfo]) -> frozenset[str]:
+    return frozenset(name for name, info in infos.items() if info.error_code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

@@ -35,6 +35,10 @@ class Transport(Protocol):
         """Ask for topics, None = all but internal ones; return the partitions of those that exist."""
         ...
 
+    async def missing(self) -> frozenset[str]:
+        """Return those of the topics last asked for by name that don't exist."""
+        ...
+
     async def leaders(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Ask for partitions' topics; return the node id of each one's leader, leaving out those that have none."""
         ...
