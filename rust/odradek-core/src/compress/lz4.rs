@@ -6,10 +6,10 @@
 //! The frame's layout is in the pure twin, `python/odradek/_pure/lz4.py`. Source: lz4 `doc/lz4_Frame_format.md`, Kafka `Lz4BlockOutputStream`.
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use lz4_flex::block::decompress_into;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
+use lz4_flex::frame::FrameDecoder;
 
 use super::corrupt;
 
@@ -23,26 +23,36 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// Bit of a block's size that says that its bytes are stored as they are.
 const STORED: u32 = 1 << 31;
 
-fn encoder() -> FrameEncoder<Vec<u8>> {
-    let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-    FrameEncoder::with_frame_info(info, Vec::new())
+/// What encoding needs and keeps for the next time.
+struct Encoder {
+    table: CompressTable,
+    /// Room for any block, whatever it is encoded to.
+    block: Box<[u8]>,
+}
+
+impl Encoder {
+    fn new() -> Self {
+        Self { table: CompressTable::large(), block: vec![0; get_maximum_output_size(BLOCK_BYTES)].into() }
+    }
 }
 
 thread_local! {
-    static ENCODER: RefCell<FrameEncoder<Vec<u8>>> = RefCell::new(encoder());
+    static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
+/// Block by block by itself: the library's encoder of frames would copy what it is given first.
 pub fn encode(data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    if data.is_empty() {
-        // A used encoder leaves the header of an empty frame out.
-        out.extend_from_slice(&encoder().finish().map_err(io::Error::other)?);
-        return Ok(());
-    }
-    ENCODER.with_borrow_mut(|encoder| {
-        std::mem::swap(encoder.get_mut(), out);
-        let written = encoder.write_all(data).and_then(|()| encoder.try_finish().map_err(io::Error::other));
-        std::mem::swap(encoder.get_mut(), out);
-        written
+    out.extend_from_slice(&PLAIN_HEADER);
+    ENCODER.with_borrow_mut(|Encoder { table, block }| {
+        for plain in data.chunks(BLOCK_BYTES) {
+            let size = compress_into_with_table(plain, block, table).map_err(io::Error::other)?;
+            // What gets no shorter is stored; a block has 64 KiB at most, so its size fits.
+            let (flag, bytes) = if size < plain.len() { (0, &block[..size]) } else { (STORED, plain) };
+            out.extend_from_slice(&(bytes.len() as u32 | flag).to_le_bytes());
+            out.extend_from_slice(bytes);
+        }
+        out.extend_from_slice(&END_MARK);
+        Ok(())
     })
 }
 
@@ -181,5 +191,50 @@ impl Other<'_> {
             self.done = true;
         }
         Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(size: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..size).map(|_| next()).collect()
+    }
+
+    fn framed(data: &[u8]) -> Vec<u8> {
+        let mut frame = b"before".to_vec();
+        encode(data, &mut frame).expect("encodes");
+        frame.split_off(b"before".len())
+    }
+
+    #[test]
+    fn frames_of_every_size_are_whole_to_the_library_and_no_longer_than_stored_blocks() {
+        let edges = [BLOCK_BYTES, 2 * BLOCK_BYTES].map(|edge| [edge - 1, edge, edge + 1, edge + 13]);
+        for size in [0, 1, 4, 12, 13, 14, 100].into_iter().chain(edges.into_iter().flatten()) {
+            let lines = b"{\"order\":1,\"at\":17}".iter().copied().cycle().take(size).collect();
+            for data in [vec![0; size], lines, noise(size)] {
+                let frame = framed(&data);
+                let mut read = Vec::new();
+                FrameDecoder::new(&frame[..]).read_to_end(&mut read).expect("decodes");
+                assert!(read == data, "{size} bytes");
+                let most = PLAIN_HEADER.len() + size + 4 * size.div_ceil(BLOCK_BYTES) + END_MARK.len();
+                assert!(is_whole(&frame) && frame.len() <= most, "{size} bytes became {}", frame.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_encoded_before_leaves_no_trace() {
+        let data = noise(1_000).repeat(3);
+        let first = framed(&data);
+        framed(&noise(3 * BLOCK_BYTES));
+        assert_eq!(framed(&data), first);
+        assert!(first.len() < 2_000);
     }
 }
