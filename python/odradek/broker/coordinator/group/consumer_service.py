@@ -4,7 +4,7 @@
 the log, and a draft that can't be written leaves no trace.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -19,9 +19,10 @@ from odradek.broker.coordinator.group.consumer_members import (
     HeartbeatAnswer,
     HeartbeatRequest,
 )
+from odradek.broker.coordinator.group.expressions import Expressions, Matches
 from odradek.broker.coordinator.group.records import Record
 from odradek.broker.coordinator.group.settings import GroupSettings, Names
-from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard
+from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard, told
 from odradek.broker.coordinator.group.target import ClusterTopics
 from odradek.broker.coordinator.runtime import Runtime
 from odradek.errors import ErrorCode, KafkaError
@@ -43,7 +44,7 @@ class ConsumerGroups:
         self, settings: GroupSettings, runtime: Runtime, topics: ClusterTopics, names: Names, clock: Clock
     ) -> None:
         self._runtime = runtime
-        self._names = names
+        self._expressions = Expressions(names, topics)
         self._topics = topics
         self._clock = clock
         self._rules = Rules(
@@ -57,27 +58,52 @@ class ConsumerGroups:
         """Refuse a request that makes no sense, whatever the group. Raises KafkaError."""
         check(request, version, self._rules.assignors)
 
-    def heartbeat(self, shard: GroupShard, group: AnyGroup | None, request: HeartbeatRequest) -> HeartbeatAnswer:
+    async def heartbeat(self, shard_of: Callable[[], GroupShard], request: HeartbeatRequest) -> HeartbeatAnswer:
         """Serve a heartbeat; see `consumer_heartbeat.py` for what may be wrong with it.
 
+        What it needs to know of regular expressions is found out first, and the group looked at anew after each wait:
+        what was true before need not be true any more. The heartbeat itself is then served in one go.
+
         Args:
-            shard: where the group is or is to be.
-            group: the group of that name, if any.
+            shard_of: returns where the group is or is to be, whenever it is asked. Raises KafkaError.
             request: what the member says; checked.
 
         Raises:
             KafkaError: also GROUP_ID_NOT_FOUND (69).
         """
+        matches = self._expressions.none()
+        while wanted := self._unresolved(shard_of().groups.get(request.group_id), request) - matches.found.keys():
+            more = await self._expressions.resolve(wanted)
+            # Topics may have changed in between; then the next heartbeat finds the group behind them and asks again.
+            matches = Matches(min(matches.revision, more.revision), matches.found | more.found)
+        shard = shard_of()
+        return self._serve(shard, shard.groups.get(request.group_id), request, matches)
+
+    def _unresolved(self, group: AnyGroup | None, request: HeartbeatRequest) -> set[str]:
+        """Return the expressions that the heartbeat is going to look up."""
+        if request.epoch < JOIN_EPOCH:
+            return set()
+        known: Iterable[str] = ()
+        behind = False
+        if group is not None and not isinstance(group, ClassicGroup):
+            known, behind = group.regexes, group.topics_revision != self._topics.revision
+        wanted = set(known) if behind else set()
+        if request.regex and request.regex not in known:
+            wanted.add(request.regex)
+        return wanted
+
+    def _serve(
+        self, shard: GroupShard, group: AnyGroup | None, request: HeartbeatRequest, matches: Matches
+    ) -> HeartbeatAnswer:
         draft = Draft(*self._group_for(shard, group, request))
-        around = Surroundings(self._rules, self._topics, self._clock.wall_ms(), lambda: str(uuid4()), self._matching)
-        revision = self._topics.revision
+        around = Surroundings(self._rules, self._topics, self._clock.wall_ms(), lambda: str(uuid4()), matches.of)
         stays = request.epoch >= JOIN_EPOCH
         answer = (heartbeat if stays else leave)(draft, request, around)
         if draft.records:
             self._write(shard, draft)
         after = shard.groups.get(request.group_id)
         if stays and after is not None and not isinstance(after, ClassicGroup):
-            after.topics_revision = revision
+            after.topics_revision = matches.revision
             now_ms = self._clock.monotonic_ms()
             after.hear(answer.member_id, now_ms + self._rules.session_timeout_ms)
             answer = replace(answer, heartbeat_interval_ms=self._interval_ms(after, answer.member_id, now_ms))
@@ -101,9 +127,11 @@ class ConsumerGroups:
         try:
             self._runtime.commit(shard.partition, draft.records)
         except KafkaError as problem:
-            if problem.error_code is ErrorCode.MESSAGE_TOO_LARGE:  # members are told what they can act on
-                raise KafkaError(str(problem), code=ErrorCode.UNKNOWN_SERVER_ERROR) from problem
-            raise
+            raise KafkaError.of(told(problem.error_code), str(problem)) from problem
+
+    def stop(self) -> None:
+        """Tell who waits for an expression that the broker is stopping."""
+        self._expressions.stop()
 
     def expire(self, shard: GroupShard, group: ConsumerGroup) -> None:
         """Take members out of a group that were silent or did not give up partitions for too long."""
@@ -147,9 +175,6 @@ class ConsumerGroups:
                 if problem.error_code is not ErrorCode.MESSAGE_TOO_LARGE or len(part) == 1:
                     raise
                 self._fence(shard, group, part, (len(part) + 1) // 2)
-
-    def _matching(self, expression: str) -> frozenset[str]:
-        return frozenset(self._names.matching_names(expression, self._topics.names()))
 
     @staticmethod
     def _group_for(

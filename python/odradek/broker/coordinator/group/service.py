@@ -22,7 +22,7 @@ from odradek.broker.coordinator.group.members import Identity, Joined, JoinReque
 from odradek.broker.coordinator.group.pulse import Heartbeats, Pulse
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
 from odradek.broker.coordinator.group.settings import GroupSettings, Names
-from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard
+from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard, told
 from odradek.broker.coordinator.group.states import State
 from odradek.broker.coordinator.runtime import Log, Runtime
 from odradek.errors import CoordinatorNotAvailableError, ErrorCode, InvalidGroupIdError, KafkaError
@@ -41,11 +41,6 @@ _MAX_ID_CHARS: Final = 2**15 - 1
 """A string of Kafka's protocol has no more bytes; the wire's longer ones are refused by `protocol/claims.py` already."""
 _MAX_KEPT_CHARS: Final = 249
 """As many as a topic's name may have."""
-
-_ANSWER_TO_APPEND_ERROR: Final[Mapping[ErrorCode, ErrorCode]] = {
-    ErrorCode.MESSAGE_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
-}
-"""Members are told what they can act on; every other error is passed on."""
 
 
 class OffsetsTopic(Protocol):
@@ -124,6 +119,8 @@ class GroupCoordinator:
         if self._cleanup is not None:
             self._cleanup.cancel()
             self._cleanup = None
+        if "_consumers" in self.__dict__:  # most brokers never make them
+            self._consumers.stop()
         await self._runtime.stop()
 
     # Membership
@@ -216,8 +213,7 @@ class GroupCoordinator:
         self._consumers.check(request, version)
         if not self._partitions():
             self._partition_count = await self._topic.create()
-        shard = self._shard_of(request.group_id)
-        return self._consumers.heartbeat(shard, shard.groups.get(request.group_id), request)
+        return await self._consumers.heartbeat(partial(self._shard_of, request.group_id), request)
 
     # Offsets
 
@@ -420,8 +416,7 @@ class GroupCoordinator:
                     shard.partition, [Record(key, record._replace(state_timestamp_ms=stamp)) for record in settled]
                 )
             except KafkaError as problem:
-                code = _ANSWER_TO_APPEND_ERROR.get(problem.error_code, problem.error_code)
-                group.append_failed(code, self._clock.monotonic_ms())
+                group.append_failed(told(problem.error_code), self._clock.monotonic_ms())
         answers, group.answers = group.answers, []
         for waiter, answer in answers:
             future = cast("asyncio.Future[Joined | Synced]", waiter)

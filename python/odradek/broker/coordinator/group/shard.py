@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from odradek.broker.coordinator.group.consumer import ConsumerGroup
     from odradek.broker.coordinator.group.consumer_records import ConsumerKey, ConsumerValue
 
-__all__ = ["AnyGroup", "GroupShard"]
+__all__ = ["AnyGroup", "GroupShard", "told"]
 
 AnyGroup = Union[ClassicGroup, "ConsumerGroup"]
 """What is no ClassicGroup is a ConsumerGroup: most brokers never load that class."""
+
+
+def told(problem: ErrorCode) -> ErrorCode:
+    """Return what members are told of a failed append: what they can act on."""
+    return ErrorCode.UNKNOWN_SERVER_ERROR if problem is ErrorCode.MESSAGE_TOO_LARGE else problem
 
 
 class GroupShard:
