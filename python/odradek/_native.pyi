@@ -241,18 +241,40 @@ class Engine:
         """Take topics out of the metadata snapshot."""
     def publish_apis(self, apis: Sequence[tuple[int, int, int]]) -> None:
         """Set (api key, lowest, highest version) of what Python serves; ApiVersions adds what Rust serves itself."""
-    def settle_group(self, group: str, generation: int, members: Sequence[tuple[str, str | None]]) -> None:
-        """Have Rust answer the heartbeats of a stable group that have nothing to tell.
+    def settle_group(
+        self, group: str, generation: int, members: Sequence[tuple[str, str | None]], partition: int
+    ) -> None:
+        """Have Rust answer the heartbeats of a stable group that have nothing to tell, and plain commits of its members.
+
+        Such a commit is in the log when it is answered. One with anything that Rust leaves to Python (a topic that is not
+        there, metadata too long, a retention of its own) comes to Python as a whole.
 
         Args:
             group: group id.
             generation: its generation.
-            members: (member id, instance id or None). Any other heartbeat still comes to Python.
+            members: (member id, instance id or None). Any other heartbeat or commit still comes to Python.
+            partition: the partition of `__consumer_offsets` that the group belongs to.
         """
     def unsettle_group(self, group: str) -> dict[str, int]:
-        """Have all heartbeats of a group come to Python again; return what `silences` would have."""
+        """Have all requests of a group come to Python again; return what `silences` would have.
+
+        What its members have committed is to be taken before, with `hold`: it is forgotten here.
+        """
     def silences(self, group: str) -> dict[str, int]:
-        """Return by member id how many ms ago Rust last answered a heartbeat, without members it has not heard of."""
+        """Return by member id how many ms ago Rust last heard of a member, without those it has not heard of."""
+    def take_commits(self, group: str, *, hold: bool) -> list[tuple[str, int, int, int, str, int, bytes]]:
+        """Return the offsets that Rust has committed to a settled group since the last call; none for any other group.
+
+        Each is (topic, partition, offset, leader epoch or -1, metadata, commit time in ms, 16-byte topic id), the last of
+        its partition; all are in the log.
+
+        Args:
+            group: group id.
+            hold: commits come to Python from now on, until `release_commits`.
+        Blocks while a commit is being written; the GIL is released.
+        """
+    def release_commits(self, group: str) -> None:
+        """End what `take_commits` with `hold` began; a group that is not settled is no error."""
     @staticmethod
     def matching_names(expression: str, names: Sequence[str]) -> list[str]:
         """Return those of the names that a regular expression matches as a whole.

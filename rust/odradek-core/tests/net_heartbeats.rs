@@ -16,7 +16,7 @@ fn heartbeat(generation: i32, member: &'static str) -> HeartbeatRequest {
 fn broker() -> Broker {
     let broker = Broker::start(&[]);
     broker.engine.publish_apis(&[(12, 0, 4)]);
-    broker.engine.settle_group("g".to_owned(), 3, vec![("a".to_owned(), None)]);
+    broker.engine.settle_group("g".to_owned(), 3, vec![("a".to_owned(), None)], 0);
     broker
 }
 

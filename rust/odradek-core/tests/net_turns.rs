@@ -80,7 +80,7 @@ fn a_connection_with_data_is_read_before_many_that_asked_for_other_things() {
     });
     broker.create("t", 1, &[]);
     broker.engine.publish_apis(&[(12, 0, 4)]);
-    broker.engine.settle_group(String::new(), 0, vec![(String::new(), None)]);
+    broker.engine.settle_group(String::new(), 0, vec![(String::new(), None)], 0);
     let (mut first, mut data) = (broker.connect(), broker.connect());
     data.call(9, &produce_request("t", 0, batch(&[b"before"]), 1));
     let mut askers: Vec<Client> = (0..ASKERS).map(|_| broker.connect()).collect();

@@ -1,11 +1,13 @@
 //! `Engine` and `ControlRequest`: the broker's Rust side as Python holds it. Documented in `_native.pyi`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use odradek_core::engine::{BrokerInfo, ControlRequest, Engine, PartitionInfo, TopicInfo};
+use odradek_core::engine::{BrokerInfo, CommittedOffset, ControlRequest, Engine, PartitionInfo, TopicInfo};
 use odradek_core::topic_pattern;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
@@ -79,6 +81,15 @@ impl PyControlRequest {
 type BrokerRow = (i32, String, i32, Option<String>);
 type PartitionRow = (i32, i32, i32, Vec<i32>, Vec<i32>, Vec<i32>);
 type TopicRow = (String, [u8; 16], bool, Vec<PartitionRow>);
+
+type CommitRow = (String, i32, i64, i32, String, i64, Cow<'static, [u8]>);
+
+fn commit_rows((topic, offsets): (Arc<str>, HashMap<i32, CommittedOffset>)) -> impl Iterator<Item = CommitRow> {
+    offsets.into_iter().map(move |(partition, one)| {
+        let topic_id = Cow::Owned(one.topic_id.as_bytes().to_vec());
+        (topic.to_string(), partition, one.offset, one.leader_epoch, one.metadata.into(), one.timestamp_ms, topic_id)
+    })
+}
 
 fn topic_info((name, id, internal, partitions): TopicRow) -> TopicInfo {
     let partitions = partitions
@@ -159,8 +170,8 @@ impl PyEngine {
         self.engine.publish_apis(&apis);
     }
 
-    fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>) {
-        self.engine.settle_group(group, generation, members);
+    fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>, partition: i32) {
+        self.engine.settle_group(group, generation, members, partition);
     }
 
     fn unsettle_group(&self, group: &str) -> BTreeMap<String, u64> {
@@ -169,6 +180,15 @@ impl PyEngine {
 
     fn silences(&self, group: &str) -> BTreeMap<String, u64> {
         self.engine.silences(group)
+    }
+
+    #[pyo3(signature = (group, *, hold))]
+    fn take_commits(&self, py: Python<'_>, group: &str, hold: bool) -> Vec<CommitRow> {
+        py.detach(|| self.engine.take_commits(group, hold)).into_iter().flat_map(commit_rows).collect()
+    }
+
+    fn release_commits(&self, group: &str) {
+        self.engine.release_commits(group);
     }
 
     #[staticmethod]

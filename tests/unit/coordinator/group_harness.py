@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.gathering import QUIET_MS
 from odradek.broker.coordinator.group.members import Identity, JoinRequest
+from odradek.broker.coordinator.group.records import OffsetCommit, OffsetKey, Record, encode
 from odradek.broker.coordinator.group.service import OFFSETS_TOPIC, GroupCoordinator
 from odradek.broker.coordinator.group.settings import GroupSettings
 from odradek.broker.coordinator.group.states import Limits
 from odradek.errors import LogDirOfflineError
-from odradek.record import decode_batches
+from odradek.record import decode_batches, encode_batch
 
 SESSION_MS = 10_000
 REBALANCE_MS = 60_000
@@ -198,6 +199,9 @@ class FakeLog:
         self.appends = 0
         self.settled = {}
         self.heard = {}
+        self.held = set()
+        self._places = {}
+        self._untaken = {}
 
     def append(self, topic, partition, batches):
         if self.offline:
@@ -229,14 +233,39 @@ class FakeLog:
             raise ValueError(str(error)) from error
         return [name for name in names if pattern.fullmatch(name)]
 
-    def settle_group(self, group, generation, members):
+    def settle_group(self, group, generation, members, partition):
         self.settled[group] = (generation, dict(members))
         self.heard[group] = {}
+        self._untaken[group] = {}
+        self._places[group] = partition
 
     def unsettle_group(self, group):
+        assert not self._untaken[group], "these commits are lost"
+        assert group in self.held, "what is committed now is lost"
+        self.held.discard(group)
         silences = self.silences(group)
         del self.settled[group], self.heard[group]
         return silences
+
+    def take_commits(self, group, *, hold):
+        if hold:
+            self.held.add(group)
+        taken, self._untaken[group] = self._untaken[group], {}
+        return [(*at, *commit) for at, commit in taken.items()]
+
+    def release_commits(self, group):
+        self.held.discard(group)
+
+    def commit(self, group, topic, partition, offset):
+        """Commit as the engine would for a member of a settled group; False = it goes to Python."""
+        if group not in self.settled or group in self.held:
+            return False
+        stamp, topic_id = self.clock.wall_ms(), bytes(16)
+        commit = OffsetCommit(offset, -1, "", stamp, topic_id=topic_id)
+        record = encode(Record(OffsetKey(group, topic, partition), commit))
+        self.append(OFFSETS_TOPIC, self._places[group], encode_batch([(stamp, *record, ())]))
+        self._untaken[group][topic, partition] = (offset, -1, "", stamp, topic_id)
+        return True
 
     def silences(self, group):
         return {member: int(self.clock.monotonic_ms() - at) for member, at in self.heard.get(group, {}).items()}

@@ -26,6 +26,7 @@ use crate::log::config::LogConfig;
 use crate::log::error::LogError;
 use crate::log::manager::LogManager;
 use crate::log::types::{AppendOrigin, ReadBound, TopicPartition};
+pub use crate::net::commits::{CommittedOffset, CommittedOffsets};
 pub use crate::net::control::ControlRequest;
 use crate::net::faults::FaultTable;
 use crate::net::metrics;
@@ -190,9 +191,10 @@ impl Engine {
         self.state.snapshot.publish_apis(apis);
     }
 
-    /// Has heartbeats of this settled generation answered without Python; members are (member id, instance id).
-    pub fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>) {
-        self.state.pulse.publish(group, generation, members);
+    /// Has heartbeats and commits of this settled generation answered without Python; members are (member id, instance
+    /// id), `partition` the one of `__consumer_offsets` that the group belongs to.
+    pub fn settle_group(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>, partition: i32) {
+        self.state.pulse.publish(group, generation, members, partition);
     }
 
     /// Ends that; returns what [`Self::silences`] would have.
@@ -205,6 +207,18 @@ impl Engine {
     #[must_use]
     pub fn silences(&self, group: &str) -> BTreeMap<String, u64> {
         self.state.pulse.silences(group)
+    }
+
+    /// Hands over the offsets that a settled group has committed since the last time; with `hold`, its commits are
+    /// Python's until [`Self::release_commits`].
+    #[must_use]
+    pub fn take_commits(&self, group: &str, hold: bool) -> CommittedOffsets {
+        self.state.pulse.take_commits(group, hold)
+    }
+
+    /// Has a settled group's commits answered without Python again.
+    pub fn release_commits(&self, group: &str) {
+        self.state.pulse.release_commits(group);
     }
 
     /// Takes the port (0 = a free one) without accepting yet; returns it.

@@ -30,6 +30,10 @@ pub struct NetConfig {
     pub fetch_session_slots: usize,
     /// `auto.create.topics.enable`
     pub auto_create_topics: bool,
+    /// `offset.metadata.max.bytes`: commits with longer metadata are Python's to refuse.
+    pub offset_metadata_max_bytes: usize,
+    /// `message.max.bytes`: commits that make a larger batch are Python's to refuse.
+    pub message_max_bytes: usize,
 }
 
 impl Default for NetConfig {
@@ -48,6 +52,8 @@ impl Default for NetConfig {
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             auto_create_topics: true,
+            offset_metadata_max_bytes: 4_096,
+            message_max_bytes: 1_048_588,
         }
     }
 }

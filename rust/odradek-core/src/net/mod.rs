@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod cold_reads;
+pub mod commits;
 pub mod config;
 pub mod connection;
 pub mod control;

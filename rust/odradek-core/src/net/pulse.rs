@@ -1,8 +1,9 @@
-//! Heartbeats that have nothing to tell: answered here, so that the members of settled groups cost Python nothing.
+//! The settled groups: whose members' heartbeats and commits are answered here, so that they cost Python nothing.
 //!
 //! Python publishes the generation and the members of each group that is stable and withdraws it before anything else
 //! becomes of the group. A heartbeat that fits is answered "no error" and the time noted; every other one goes to Python.
 //! Python asks for those times when a session may have run out. It decides; nothing here ends a session.
+//! A commit is a sign of life as well; what becomes of its offsets is in [`super::commits`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::time::Instant;
+
+use super::commits::{CommittedOffsets, GroupCommits};
 
 struct Member {
     instance_id: Option<String>,
@@ -20,6 +23,7 @@ struct Member {
 struct Generation {
     id: i32,
     members: HashMap<String, Member>,
+    commits: Arc<GroupCommits>,
 }
 
 /// The settled groups of this broker. Thread-safe.
@@ -35,11 +39,13 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Sets a group's generation and its (member id, instance id). What was heard of earlier ones is forgotten.
-    pub fn publish(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>) {
+    /// Sets a group's generation, its (member id, instance id) and its partition of `__consumer_offsets`. What was heard
+    /// of earlier ones is forgotten.
+    pub fn publish(&self, group: String, generation: i32, members: Vec<(String, Option<String>)>, partition: i32) {
         let member = |(id, instance_id)| (id, Member { instance_id, heard: AtomicU64::new(0) });
         let members = members.into_iter().map(member).collect();
-        self.groups.write().insert(group, Arc::new(Generation { id: generation, members }));
+        let commits = Arc::new(GroupCommits::new(partition));
+        self.groups.write().insert(group, Arc::new(Generation { id: generation, members, commits }));
     }
 
     /// Takes a group out; returns what [`Self::silences`] would have.
@@ -59,16 +65,54 @@ impl Pulse {
     /// True when the heartbeat is that of a member of a settled generation, which is noted.
     #[must_use]
     pub fn hear(&self, group: &str, generation_id: i32, member_id: &str, instance_id: Option<&str>) -> bool {
+        self.heard(group, generation_id, member_id, instance_id, |_| ()).is_some()
+    }
+
+    /// The commits of a group, if it is a member of its settled generation that asks, which is noted.
+    #[must_use]
+    pub fn commits_of(
+        &self,
+        group: &str,
+        generation_id: i32,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Option<Arc<GroupCommits>> {
+        self.heard(group, generation_id, member_id, instance_id, |generation| Arc::clone(&generation.commits))
+    }
+
+    fn heard<T>(
+        &self,
+        group: &str,
+        generation_id: i32,
+        member_id: &str,
+        instance_id: Option<&str>,
+        found: impl FnOnce(&Generation) -> T,
+    ) -> Option<T> {
         let groups = self.groups.read();
-        let Some(generation) = groups.get(group).filter(|generation| generation.id == generation_id) else {
-            return false;
-        };
-        let Some(member) = generation.members.get(member_id) else { return false };
+        let generation = groups.get(group).filter(|generation| generation.id == generation_id)?;
+        let member = generation.members.get(member_id)?;
         if instance_id.is_some() && instance_id != member.instance_id.as_deref() {
-            return false;
+            return None;
         }
         member.heard.store(self.now_ms() + 1, Ordering::Relaxed);
-        true
+        Some(found(generation))
+    }
+
+    /// Hands over what was committed to a settled group since the last time; with `hold`, its commits are Python's until
+    /// [`Self::release_commits`]. To be called, with `hold`, before a group is withdrawn.
+    #[must_use]
+    pub fn take_commits(&self, group: &str, hold: bool) -> CommittedOffsets {
+        self.of_group(group).map_or_else(CommittedOffsets::new, |commits| commits.take(hold))
+    }
+
+    /// Ends a hold.
+    pub fn release_commits(&self, group: &str) {
+        self.of_group(group).iter().for_each(|commits| commits.release());
+    }
+
+    /// Not under the table's lock: a commit holds the group's own while it is written.
+    fn of_group(&self, group: &str) -> Option<Arc<GroupCommits>> {
+        self.groups.read().get(group).map(|generation| Arc::clone(&generation.commits))
     }
 
     fn now_ms(&self) -> u64 {
@@ -91,7 +135,7 @@ mod tests {
 
     fn pulse() -> Pulse {
         let pulse = Pulse::default();
-        pulse.publish("g".to_owned(), 3, vec![("a".to_owned(), None), ("b".to_owned(), Some("i".to_owned()))]);
+        pulse.publish("g".to_owned(), 3, vec![("a".to_owned(), None), ("b".to_owned(), Some("i".to_owned()))], 0);
         pulse
     }
 
@@ -126,7 +170,7 @@ mod tests {
     fn a_new_generation_starts_with_nobody_heard() {
         let pulse = pulse();
         assert!(pulse.hear("g", 3, "a", None));
-        pulse.publish("g".to_owned(), 4, vec![("a".to_owned(), None)]);
+        pulse.publish("g".to_owned(), 4, vec![("a".to_owned(), None)], 0);
         assert!(pulse.silences("g").is_empty() && !pulse.hear("g", 3, "a", None) && pulse.hear("g", 4, "a", None));
     }
 }

@@ -10,7 +10,7 @@ use super::handlers::fetch::FetchPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
-    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata,
+    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata, offset_commit,
     offset_for_leader_epoch, produce,
 };
 use super::metrics::{Counters, count};
@@ -22,6 +22,8 @@ use crate::wire::requests::ADVERTISED;
 pub enum Routed {
     /// Its response frame is written.
     Written,
+    /// Its response frame is written, and so many bytes to a log besides.
+    Stored(usize),
     /// The beginning of its response frame is written; the rest is shared with others.
     Shared(Bytes),
     /// It has no response.
@@ -64,10 +66,17 @@ pub fn route(
     let body = frame;
     let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
     let Some(&(key, min, max)) = served else {
-        // Behind another request for Python, a leave for instance, a heartbeat may not overtake it.
-        let is_heartbeat = at_front && header.api_key == ApiKey::Heartbeat as i16 && fault_code.is_none();
-        if is_heartbeat && heartbeat::handle(state, &header, &body, out) {
+        // Behind another request for Python, a leave for instance, neither of these may overtake it.
+        let may_be_served = at_front && fault_code.is_none();
+        if may_be_served && header.api_key == ApiKey::Heartbeat as i16 && heartbeat::handle(state, &header, &body, out)
+        {
             return Ok(Routed::Written);
+        }
+        if may_be_served
+            && header.api_key == ApiKey::OffsetCommit as i16
+            && let Some(written) = offset_commit::handle(state, &header, &body, out)
+        {
+            return Ok(Routed::Stored(written));
         }
         return for_python(state, &header, body, fault_code.unwrap_or(0));
     };

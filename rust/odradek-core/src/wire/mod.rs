@@ -6,6 +6,7 @@
 pub mod error_code;
 pub mod fetch_response;
 pub mod frame;
+pub mod offset_commit;
 pub mod primitives;
 pub mod requests;
 pub mod responses;

@@ -19,7 +19,7 @@ from odradek.broker.coordinator.group import records
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.gathering import Lookups
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
-from odradek.broker.coordinator.group.pulse import Heartbeats, Pulse
+from odradek.broker.coordinator.group.pulse import Pulse, SettledGroups
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
 from odradek.broker.coordinator.group.settings import GroupSettings, Names
 from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard, told
@@ -55,7 +55,7 @@ class OffsetsTopic(Protocol):
         ...
 
 
-class GroupEngine(Log, Heartbeats, Names, Protocol):
+class GroupEngine(Log, SettledGroups, Names, Protocol):
     """What of the engine the coordinator needs."""
 
 
@@ -267,7 +267,8 @@ class GroupCoordinator:
             batch.append(Record(OffsetKey(group_id, topic, partition), commit))
         if batch:
             try:
-                self._runtime.commit(shard.partition, batch)
+                with self._pulse.held(shard, (group_id,)):
+                    self._runtime.commit(shard.partition, batch)
             except KafkaError as problem:
                 if problem.error_code is ErrorCode.MESSAGE_TOO_LARGE:
                     raise KafkaError(str(problem), code=ErrorCode.INVALID_COMMIT_OFFSET_SIZE) from problem
@@ -293,6 +294,7 @@ class GroupCoordinator:
         group = shard.groups.get(group_id)
         if group is not None and not isinstance(group, ClassicGroup):
             group.check_fetch(member_id, epoch)
+        self._pulse.take(shard, (group_id,))
         return shard.offsets.of_group(group_id)
 
     def delete_offsets(self, group_id: str, partitions: Mapping[str, Sequence[int]]) -> dict[str, ErrorCode]:
@@ -306,23 +308,27 @@ class GroupCoordinator:
             raise KafkaError.of(ErrorCode.GROUP_ID_NOT_FOUND)
         if isinstance(group, ClassicGroup) and not group.is_empty and not group.is_consumer_group:
             raise KafkaError.of(ErrorCode.NON_EMPTY_GROUP)
-        known = shard.offsets.of_group(group_id)
         results, tombstones = {}, []
-        for topic, indexes in partitions.items():
-            if not group.is_empty and group.consumes(topic):
-                results[topic] = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
-                continue
-            results[topic] = ErrorCode.NONE
-            tombstones += [
-                Record(OffsetKey(group_id, topic, index), None) for index in indexes if index in known.get(topic, {})
-            ]
-        self._bury(shard, tombstones)
+        with self._pulse.held(shard, (group_id,)):
+            known = shard.offsets.of_group(group_id)
+            for topic, indexes in partitions.items():
+                if not group.is_empty and group.consumes(topic):
+                    results[topic] = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+                    continue
+                results[topic] = ErrorCode.NONE
+                tombstones += [
+                    Record(OffsetKey(group_id, topic, index), None)
+                    for index in indexes
+                    if index in known.get(topic, {})
+                ]
+            self._bury(shard, tombstones)
         return results
 
     def forget_topics(self, topics: Iterable[str]) -> None:
-        """Drop the offsets that groups have in topics that were deleted."""
+        """Drop the offsets that groups have in topics that were deleted, and withdrawn from the engine before."""
         gone = frozenset(topics)
         for shard in self._shards():
+            self._pulse.take(shard, shard.groups)  # the engine commits nothing more for a topic that it does not know
             self._bury(shard, [Record(key, None) for key in shard.offsets.of_topics(gone)])
 
     # Groups
@@ -422,7 +428,7 @@ class GroupCoordinator:
             future = cast("asyncio.Future[Joined | Synced]", waiter)
             if not future.done():  # its connection may have gone
                 future.set_result(answer)
-        self._pulse.follow(group)
+        self._pulse.follow(shard, group)
         self._set_alarm(shard, group)
 
     def _set_alarm(self, shard: GroupShard, group: AnyGroup) -> None:
@@ -467,9 +473,10 @@ class GroupCoordinator:
         now_ms = self._clock.wall_ms()
         for shard in self._shards():
             tombstones = []
-            for group in shard.groups.values():
-                tombstones += shard.expired(group, now_ms, self._settings.offsets_retention_ms)
-            self._bury(shard, tombstones)
+            with self._pulse.held(shard, shard.groups):
+                for group in shard.groups.values():
+                    tombstones += shard.expired(group, now_ms, self._settings.offsets_retention_ms)
+                self._bury(shard, tombstones)
 
 
 def partition_of(group_id: str, partition_count: int) -> int:

@@ -39,6 +39,7 @@ use crate::net::router::{Routed, api_key, route};
 use crate::net::server::IoThread;
 use crate::net::slots::{Slot, Slots};
 use crate::net::state::NetState;
+use crate::net::turn::WRITE_COST;
 use crate::wire::frame::{FrameStart, LENGTH_BYTES};
 
 /// No frame is taken while more than this waits to be sent.
@@ -323,7 +324,7 @@ impl Connection {
         }
     }
 
-    /// Serves one frame; returns the bytes answered at once.
+    /// Serves one frame; returns what to charge for it: the bytes answered at once, and for what was stored.
     fn serve(&mut self, frame: Bytes, fault_code: Option<i16>) -> Result<usize, CloseReason> {
         let frame_bytes = frame.len();
         let at_front = self.slots.is_empty() && self.gate.close_at.is_none();
@@ -342,6 +343,8 @@ impl Connection {
         match routed {
             Routed::Written if at_front => {}
             Routed::Written => self.slots.push(Slot::Done(kept)),
+            // Only ever at the front; see `route`.
+            Routed::Stored(bytes) => answered += bytes + WRITE_COST,
             Routed::Shared(rest) => {
                 answered += rest.len();
                 if at_front {

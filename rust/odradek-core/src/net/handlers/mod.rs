@@ -8,6 +8,7 @@ pub mod fetch_session;
 pub mod heartbeat;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod resolve;
