@@ -6,11 +6,13 @@ in turn, by a profiler that raises there: as a signal would, but at a place that
 
 import itertools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from consuming import read
+from consuming import read, until
 
 from odradek import TopicPartition
+from odradek.client.consumer.handover import Assign
 
 COUNT = 60
 
@@ -81,3 +83,83 @@ def test_ctrl_c_while_an_assignment_is_taken_over_leaves_no_partition_held_and_u
         if added is not None:
             break
     assert place > began + 3, "hardly anything was interrupted"
+
+
+def test_ctrl_c_anywhere_in_a_poll_that_takes_partitions_over_leaves_none_that_on_assigned_never_hears_of(
+    consumer, topic, produce, unique
+):
+    """Ctrl-C behind the take-over, and before the callback, was the end of that callback: the event counted as settled."""
+    produce(topic, 1)
+    one, reader, told = TopicPartition(topic, 0), consumer(unique("group")), []
+    reader.subscribe(topic, on_assigned=told.extend)
+    until(lambda: told, reader)
+    core = reader._core
+
+    async def assign():  # as the membership does, which need not rebalance for each place
+        core.handover._events.append(Assign(core.loop.create_future(), (one,)))
+        core.handover.alert()
+
+    for place in itertools.count(1):
+        core.take_over([])
+        told.clear()
+        reader._loop.run(assign())
+        finished = interrupted(lambda: reader.poll(0), place)
+        reader.poll(0)
+        assert (told, reader.assignment()) == ([one], {one}), f"interrupted at place {place}"
+        if finished is not None:
+            break
+    assert place > 20, "hardly anything was interrupted"
+
+
+class TwoCtrlC:
+    """Raises behind the native poll, and again where the n-th Python function after that begins.
+
+    A profiler or tracer that raises is done for: one of each it takes.
+    """
+
+    def __init__(self, method, later):
+        self.method = method
+        self.left = later
+        self.first = False
+
+    def profile(self, _frame, event, argument):
+        if event == "c_return" and argument.__name__ == self.method:
+            self.first = True
+            raise KeyboardInterrupt
+
+    def trace(self, _frame, event, _argument):
+        if event == "call" and self.first:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("method", ["poll", "poll_arrow"])
+def test_a_second_ctrl_c_while_a_poll_ends_leaves_a_consumer_that_goes_on_where_it_was(
+    consumer, topic, produce, method
+):
+    """It left one that took every later poll for one made by a callback, and counted as read what nobody had got."""
+    produce(topic, COUNT)
+    reader, one = consumer(max_poll_records=3), TopicPartition(topic, 0)
+    reader.assign([one])
+    got = len(read(reader, 3))
+    for later in itertools.count(1):
+        twice = TwoCtrlC(method, later)
+        sys.settrace(twice.trace)
+        sys.setprofile(twice.profile)
+        try:
+            getattr(reader, method)(10, 3)
+            pytest.fail("nothing was interrupted")
+        except KeyboardInterrupt:  # not by `raises`, a function of which would be traced
+            pass
+        finally:
+            sys.setprofile(None)
+            sys.settrace(None)
+        with ThreadPoolExecutor(1) as elsewhere:
+            assert elsewhere.submit(reader.position, one).result() == got
+        records = reader.poll(10)
+        assert records[0].offset == got
+        got += len(records)
+        if twice.left > 0:
+            break
+    assert later > 1, "nothing was interrupted twice"

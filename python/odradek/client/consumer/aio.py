@@ -339,12 +339,13 @@ class Consumer(ConsumerFace):
             raise UsageError("poll: nothing to read; call subscribe(topics) or assign(partitions) first")
         self._core.confirm()
         self._polling = True
-        self._core.polled_at = None
+        self._core.polling = True
         self._core.has_polled = True
 
     def _leave(self) -> None:
         self._polling = False
         self._core.polled_at = time.monotonic()
+        self._core.polling = False
 
     def _give_up(self) -> None:
         """End a poll that returns nothing because of an error."""

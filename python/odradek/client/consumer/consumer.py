@@ -111,10 +111,17 @@ class Consumer(ConsumerFace):
                 records = []
             if not records:
                 records = self._poll_on(deadline, most)
-            self._leave()
+            core.polled_at = time.monotonic()
+            core.polling = False
+            self._turn.release()
         except BaseException:
-            self._give_up()
+            # Python looks for Ctrl-C behind calls: another one comes after the release, and then `_mend` has the rest to do.
+            if core.polling:
+                core.polled_at, core.polling = None, False
+                self._turn.release()
+            core.take_back()
             raise
+        core.owes = False
         return records
 
     def _poll_on(self, deadline: float | None, most: int) -> list[Any]:
@@ -150,10 +157,16 @@ class Consumer(ConsumerFace):
                 batch: ArrowBatch = self._fetcher.poll_arrow(left, most)
                 if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
                     break
-            self._leave()
-        except BaseException:
-            self._give_up()
+            core.polled_at = time.monotonic()
+            core.polling = False
+            self._turn.release()
+        except BaseException:  # as in `poll`
+            if core.polling:
+                core.polled_at, core.polling = None, False
+                self._turn.release()
+            core.take_back()
             raise
+        core.owes = False
         return batch
 
     def __iter__(self) -> Iterator[Any]:
@@ -163,7 +176,7 @@ class Consumer(ConsumerFace):
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
         core = self._core
         unread = core.unread
-        if not unread.records or self._handover.attention or core.polled_at is None:
+        if not unread.records or self._handover.attention or core.polling:
             self._poll_for_next()
         # Not in a turn of its own, which would take longer than all of this; a second thread's poll is refused above.
         core.polled_at = time.monotonic()  # each step is as good as a poll
@@ -203,19 +216,22 @@ class Consumer(ConsumerFace):
     def _drive(self, steps: Steps) -> None:
         """Run the steps: ours on the loop's thread, the user's in this one. See `settling.py`."""
         error: BaseException | None = None
-        while True:
-            try:
-                step = next(steps) if error is None else steps.throw(error)
-            except StopIteration:
-                return
-            error = None
-            try:
-                if isinstance(step, Call):
-                    step.function(*step.arguments)
-                else:
-                    self._loop.run(step.work)
-            except BaseException as trouble:  # noqa: BLE001  thrown back in at once
-                error = trouble
+        try:
+            while True:
+                try:
+                    step = next(steps) if error is None else steps.throw(error)
+                except StopIteration:
+                    return
+                error = None
+                try:
+                    if isinstance(step, Call):
+                        step.function(*step.arguments)
+                    else:
+                        self._loop.run(step.work)
+                except BaseException as trouble:  # noqa: BLE001  thrown back in at once
+                    error = trouble
+        finally:  # Ctrl-C between two steps: whoever keeps the exception would keep the steps from ending
+            steps.close()
 
     # subscription
 
@@ -349,6 +365,7 @@ class Consumer(ConsumerFace):
             raise self._busy()
         try:
             self._check_open()
+            self._mend()
             yield
         finally:
             self._turn.release()
@@ -358,28 +375,22 @@ class Consumer(ConsumerFace):
         if not self._turn.acquire(blocking=False):
             raise self._busy()
         core = self._core
-        if core.polled_at is None:
+        if core.polling:
             self._turn.release()
             raise UsageError("poll was called from a callback that poll itself is running")
         try:
+            self._mend()
             core.confirm()
         except BaseException:
             self._turn.release()
             raise
-        core.polled_at = None
-        core.has_polled = True
+        core.owes = core.polling = core.has_polled = True  # no call from here on until the poll would note an error
 
-    def _leave(self) -> None:
-        """Give the turn of a poll back."""
-        now = time.monotonic()
-        self._core.polled_at = now
-        self._turn.release()
-
-    def _give_up(self) -> None:
-        """End a poll that returns nothing because of an error, perhaps Ctrl-C behind its last step."""
-        if self._core.polled_at is None:
-            self._leave()
-        self._core.take_back()
+    def _mend(self) -> None:
+        """Take back what a poll took that a second Ctrl-C kept from doing so itself."""
+        core = self._core
+        if core.owes and not core.polling:
+            core.take_back()
 
     @staticmethod
     def _busy() -> UsageError:
@@ -412,6 +423,7 @@ class Consumer(ConsumerFace):
         core = self._core
         core.end_by(CLOSE_S if timeout is None else timeout)
         try:
+            self._mend()
             self._drive(depart(core))
         finally:
             try:

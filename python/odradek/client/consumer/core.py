@@ -92,8 +92,12 @@ class Core:
         self.errors: deque[Exception] = deque()
         """What the next polls raise, one each."""
         self.commit_due = False
+        self.polling = False
+        """A poll is under way."""
+        self.owes = False
+        """What has been polled since `confirm` has not reached the user: nobody may look at positions before `take_back`."""
         self.polled_at: float | None = time.monotonic()
-        """When the last poll returned, by time.monotonic; None during one."""
+        """When the last poll ended, by time.monotonic; None = just now, to be noted by who asks first."""
         self.has_polled = False
         """Until the first poll, positions that the fetcher has looked up ahead are nobody's progress."""
         self._sought: set[TopicPartition] = set()
@@ -185,6 +189,7 @@ class Core:
         """Put back what was polled since `confirm`: a poll that Ctrl-C ended on its way to the user."""
         self.fetcher.take_back()
         self.unread.take_back()
+        self.owes = False
 
     # subscription (on the loop)
 
@@ -204,8 +209,7 @@ class Core:
             clock=self._clock,
             poll_age=self._poll_age,
         )
-        if self.polled_at is not None:
-            self.polled_at = time.monotonic()
+        self.polled_at = time.monotonic()
         self.membership.start()
         self._start_commit_timer()
 
@@ -226,8 +230,10 @@ class Core:
         return Identity() if self.membership is None else self.membership.identity
 
     def _poll_age(self) -> float:
-        polled_at = self.polled_at
-        return 0.0 if polled_at is None else time.monotonic() - polled_at
+        now, polled_at = time.monotonic(), self.polled_at
+        if polled_at is None:
+            self.polled_at = now
+        return 0.0 if self.polling or polled_at is None else now - polled_at
 
     # positions
 
@@ -245,7 +251,7 @@ class Core:
         """Give every partition its committed offset, or what the policy says; what goes wrong is raised by a poll."""
         try:
             while waiting := self.holdings.unpositioned():
-                await self._position_some(waiting)
+                await self._position_some(waiting, self.api_timeout)
         except TimeoutError as error:
             _log.warning("%s; trying on", error)
             self.handover.alert()
@@ -253,10 +259,10 @@ class Core:
             self.errors.append(error)
             self.handover.alert()
 
-    async def _position_some(self, waiting: Mapping[TopicPartition, int]) -> None:
+    async def _position_some(self, waiting: Mapping[TopicPartition, int], timeout: float) -> None:  # noqa: ASYNC109
         commits: Mapping[TopicPartition, OffsetAndMetadata | None] = {}
         if self.group_id is not None:
-            commits = await self._commits.committed(waiting, self.api_timeout)
+            commits = await self._commits.committed(waiting, timeout)
         nowhere = []
         for one, token in waiting.items():
             commit = commits.get(one)
@@ -281,14 +287,16 @@ class Core:
             UsageError: the partition is not assigned. NoOffsetForPartitionError: see `auto.offset.reset`.
             TimeoutError: the lookup took too long.
         """
-        deadline = self._clock.now() + timeout
+        return await _within(timeout, "position", self._position_by(partition, self._clock.now() + timeout, timeout))
+
+    async def _position_by(self, partition: TopicPartition, deadline: float, timeout: float) -> int:  # noqa: ASYNC109
         pause = 0.001
         while True:
             if partition not in self.holdings.held():
                 raise UsageError(f"position: {partition.topic}-{partition.partition} is not assigned to this consumer")
             waiting = self.holdings.unpositioned()
             if partition in waiting:
-                await self._position_some({partition: waiting[partition]})
+                await self._position_some({partition: waiting[partition]}, max(deadline - self._clock.now(), 0.0))
             position: int = self.fetcher.position(*partition)
             if position >= 0:
                 return self.unread.first_offsets().get(partition, position)

@@ -44,11 +44,14 @@ def settle(core: "Core") -> Steps:
     """Do what waits, oldest first. When something raises, the rest is kept for the next poll."""
     core.handover.attention = False
     try:
+        if core.holdings.untold:  # Ctrl-C was first
+            yield from _tell_assigned(core)
         while (event := core.handover.take()) is not None:
             try:
                 yield from _event(core, event)
             finally:
-                core.handover.settle(event)
+                if _is_done(core.holdings.held(), event):  # else Ctrl-C came before: the next poll begins with it anew
+                    core.handover.settle(event)
         yield from call_back(core)
         if core.commit_due:
             core.commit_due = False
@@ -87,10 +90,16 @@ def _event(core: "Core", event: Event) -> Steps:
     if isinstance(event, Revoke):
         yield from give_up(core, event.partitions)
     elif isinstance(event, Assign):
-        added = core.take_over(event.target)
-        yield from _tell(core.holdings.callbacks.on_assigned, added)
+        core.take_over(event.target)
+        yield from _tell_assigned(core)
     elif isinstance(event, Lost):
         yield from _lose(core, event.error)
+
+
+def _is_done(held: frozenset[TopicPartition], event: Event) -> bool:
+    if isinstance(event, Assign):
+        return held == frozenset(event.target)
+    return held.isdisjoint(event.partitions) if isinstance(event, Revoke) else not held
 
 
 def give_up(core: "Core", partitions: Sequence[TopicPartition]) -> Steps:
@@ -105,19 +114,20 @@ def give_up(core: "Core", partitions: Sequence[TopicPartition]) -> Steps:
                 yield Run(core.commit_before(going))
             except OdradekError as error:
                 _log.warning("records of %s may be read again: %s", _names(going), error)
-        yield from _tell(core.holdings.callbacks.on_revoked, going)
+        yield from _tell(core.holdings.callbacks.on_revoked, _told_of(core, going))
     finally:
         core.take_over(held.difference(going))
 
 
 def _lose(core: "Core", error: Exception | None) -> Steps:
     gone = sorted(core.holdings.held())
+    told = _told_of(core, gone)
     core.take_over(())
     callbacks = core.holdings.callbacks
     if gone:
         _log.warning("lost %s: other members have them already", _names(gone))
         try:
-            yield from _tell(callbacks.on_lost or callbacks.on_revoked, gone)
+            yield from _tell(callbacks.on_lost or callbacks.on_revoked, told)
         except BaseException:
             if error is not None:
                 core.errors.append(error)
@@ -126,8 +136,24 @@ def _lose(core: "Core", error: Exception | None) -> Steps:
         raise error
 
 
+def _tell_assigned(core: "Core") -> Steps:
+    """Tell of what is held and new; once it has begun to, never again of the same, whatever it raises."""
+    callback, untold = core.holdings.callbacks.on_assigned, core.holdings.untold
+
+    def told(partitions: list[TopicPartition]) -> object:
+        core.holdings.untold = []
+        return None if callback is None else callback(partitions)
+
+    yield Call(told, (untold,))
+
+
+def _told_of(core: "Core", partitions: list[TopicPartition]) -> list[TopicPartition]:
+    untold = set(core.holdings.untold)
+    return [one for one in partitions if one not in untold]
+
+
 def _tell(callback: RebalanceCallback | None, partitions: list[TopicPartition]) -> Steps:
-    if callback is not None:
+    if callback is not None and partitions:
         yield Call(callback, (partitions,))
 
 

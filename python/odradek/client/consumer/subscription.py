@@ -36,6 +36,8 @@ class Holdings:
         self._tokens = itertools.count(1)
         self._held: dict[TopicPartition, int] = {}
         self._unpositioned: set[TopicPartition] = set()
+        self.untold: list[TopicPartition] = []
+        """Held, and `on_assigned` has yet to be called with them."""
         self.wanted: Wanted | None = None
         """The subscription; None without one."""
         self.callbacks = Callbacks()
@@ -58,6 +60,8 @@ class Holdings:
             added = [one for one in held if one not in self._held]
             fetch()
             self._unpositioned = {one for one in self._unpositioned if one in held} | set(added)
+            untold = {*self.untold, *added}
+            self.untold = [one for one in held if one in untold]
             self._held = held
             return added
 
