@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -187,3 +188,38 @@ def test_an_acknowledged_commit_of_a_member_outlives_a_kill(own_broker: Any) -> 
         answer = topics.until(lambda: wire.call("offset_fetch", 7, wanted | {"require_stable": True}))
         part = answer.topics[0].partitions[0]
         assert (part.committed_offset, part.committed_leader_epoch, part.metadata) == (50, 3, "m")
+
+
+def test_what_many_commit_at_once_both_ways_is_never_seen_to_go_back(
+    connect: Any, world: World, places: list[tuple[str, uuid.UUID]], member: Member
+) -> None:
+    """Three connections commit, each a partition of its own; a fourth reads what was acknowledged before, or more."""
+    acknowledged = [0] * PARTITIONS
+    wires = [connect() for _ in range(PARTITIONS)]
+
+    def commit(partition: int) -> None:
+        wire = wires[partition]
+        for offset in range(10**6, 10**6 + 200):
+            row = {"partition_index": partition, "committed_offset": offset, "committed_leader_epoch": NO_EPOCH}
+            asked = [(places[1], [row | {"committed_metadata": ""}])]
+            if offset % 7 == 0:  # has an error in it: Python's, and all of the request with it
+                asked.append((places[2], [{**row, "committed_metadata": None}]))
+            code = wire.call(COMMIT, 8, request(member, asked)).topics[0].partitions[0].error_code
+            assert code is ErrorCode.none, code
+            acknowledged[partition] = offset
+
+    wanted = [{"name": places[1][0], "partition_indexes": list(range(PARTITIONS))}]
+    with ThreadPoolExecutor(PARTITIONS) as pool:
+        work = [pool.submit(commit, partition) for partition in range(PARTITIONS)]
+        finished = False
+        while not finished:
+            finished = all(one.done() for one in work)
+            before = list(acknowledged)
+            answer = world.wire.call(
+                "offset_fetch", 7, {"group_id": member.group, "topics": wanted, "require_stable": True}
+            )
+            found = {part.partition_index: part.committed_offset for part in answer.topics[0].partitions}
+            assert all(found[partition] >= before[partition] for partition in range(PARTITIONS)), (found, before)
+        for one in work:
+            one.result()
+    assert set(found.values()) == {10**6 + 199}

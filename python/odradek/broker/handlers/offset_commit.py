@@ -3,6 +3,7 @@
 Errors of a partition: UNKNOWN_TOPIC_OR_PARTITION (3) or UNKNOWN_TOPIC_ID (100), OFFSET_METADATA_TOO_LARGE (12); of the
 group, then given for every partition: those of `ClassicGroup.check_commit`, GROUP_ID_NOT_FOUND (69; 22 before version
 9), INVALID_COMMIT_OFFSET_SIZE (28) and the coordinator's own. Metadata of null is stored as "".
+Not here: members of a stable classic group whose request has nothing of that; Rust serves them (`net/commits.rs`).
 
 v2-4 retention of its own    v3 throttle time    v6 leader epoch (KIP-320)    v7 static members (KIP-345)    v8 flexible
 v9 member epoch of KIP-848 groups, whose members must use it; STALE_MEMBER_EPOCH (113)    v10 topics by id (KIP-848)
