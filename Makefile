@@ -107,8 +107,9 @@ lint: $(NATIVE) ## rustfmt, clippy, ruff, import contracts, stub against the com
 	$(BIN)/python -m mypy.stubtest odradek._native --ignore-disjoint-bases
 
 .PHONY: types
-types: $(DEPS) ## mypy --strict
+types: $(DEPS) ## mypy --strict, of the package and of a program that uses it
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/program.py
 
 .PHONY: ci
 ci: lint types test-rust test interop demo ## What a change has to pass

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from odradek.client.consumer.consumer import Consumer
     from odradek.client.producer.producer import Producer
-    from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, RecordMetadata, TopicPartition
+    from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, Record, RecordMetadata, TopicPartition
 
     __version__: str
 
@@ -35,6 +35,7 @@ __all__ = [
     "OffsetAndMetadata",
     "OffsetAndTimestamp",
     "Producer",
+    "Record",
     "RecordMetadata",
     "TopicPartition",
     "__version__",
@@ -53,6 +54,7 @@ _HOMES = {
     "OffsetAndMetadata": "odradek.types",
     "OffsetAndTimestamp": "odradek.types",
     "Producer": "odradek.client.producer.producer",
+    "Record": "odradek.types",
     "RecordMetadata": "odradek.types",
     "TopicPartition": "odradek.types",
 }

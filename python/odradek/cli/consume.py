@@ -22,8 +22,7 @@ from odradek.cli.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
     from odradek.client.consumer.consumer import Consumer
-    from odradek.client.native import ConsumerRecord
-    from odradek.types import TopicPartition
+    from odradek.types import Record, TopicPartition
 
 __all__ = ["consume"]
 
@@ -66,7 +65,7 @@ class Output:
         self.write = write
         self.count = 0
 
-    def put(self, records: "Sequence[ConsumerRecord]") -> "dict[TopicPartition, int]":
+    def put(self, records: "Sequence[Record]") -> "dict[TopicPartition, int]":
         """Write records; return, by partition, the offset after the last one."""
         from odradek.types import TopicPartition
 
@@ -208,7 +207,7 @@ class _Loop:
         finally:
             self.consumer.close(max(0.0, ends_at - time.monotonic()))
 
-    def _poll(self) -> "list[ConsumerRecord]":
+    def _poll(self) -> "list[Record]":
         from odradek.errors import OdradekError
 
         room = None

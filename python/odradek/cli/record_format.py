@@ -14,12 +14,11 @@ import click
 from odradek.cli.parameters import as_flag, unescape
 
 if TYPE_CHECKING:
-    from odradek.client.consumer.record import Record
-    from odradek.client.native import ConsumerRecord
+    from odradek.types import Record
 
 __all__ = ["PRINT_PROPERTIES", "RecordWriter", "json_writer", "line_writer", "template_writer"]
 
-RecordWriter = Callable[["ConsumerRecord | Record"], bytes]
+RecordWriter = Callable[["Record"], bytes]
 
 PRINT_PROPERTIES = {
     "print.timestamp": "false",
@@ -50,12 +49,12 @@ def line_writer(properties: Mapping[str, str]) -> RecordWriter:
     def or_null(field: bytes | None) -> bytes:
         return null if field is None else field
 
-    def timestamp(record: "ConsumerRecord | Record") -> bytes:
+    def timestamp(record: "Record") -> bytes:
         if record.timestamp_ms < 0:
             return b"NO_TIMESTAMP"
         return f"{record.timestamp_type}:{record.timestamp_ms}".encode()
 
-    def headers(record: "ConsumerRecord | Record") -> bytes:
+    def headers(record: "Record") -> bytes:
         pairs = [name.encode() + b":" + or_null(value) for name, value in record.headers]
         return header_separator.join(pairs) if pairs else b"NO_HEADERS"
 
@@ -120,7 +119,7 @@ def _field(name: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{name}_base64": base64.b64encode(content).decode("ascii")}
 
 
-def json_writer(record: "ConsumerRecord | Record") -> bytes:
+def json_writer(record: "Record") -> bytes:
     """Write a record as one line of JSON."""
     document = {
         "topic": record.topic,

@@ -119,7 +119,7 @@ class ClientOptions:
         return value
 
 
-def resolve(kind: ClientKind, bootstrap_servers: str | Sequence[str], keywords: Mapping[str, Any]) -> ClientOptions:
+def resolve(kind: ClientKind, bootstrap_servers: str | Sequence[str], keywords: Mapping[str, object]) -> ClientOptions:
     """Turn the arguments of `Producer`, `Consumer` or `Admin` into options.
 
     Args:

@@ -8,7 +8,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from odradek.client.admin import aio
 from odradek.client.admin.values import (
@@ -31,6 +31,11 @@ from odradek.client.metadata import ClusterInfo, TopicInfo
 from odradek.errors import ClosedError
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from odradek.client.keywords import AdminKeywords
+
 __all__ = ["Admin"]
 
 T = TypeVar("T")
@@ -48,7 +53,7 @@ class Admin:
     `with odradek.Admin("localhost:9092") as admin: admin.create_topics(odradek.NewTopic("orders", partitions=3))`
     """
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
+    def __init__(self, bootstrap_servers: str | Sequence[str], **options: "Unpack[AdminKeywords]") -> None:
         """Check the options; nothing is connected before the first call.
 
         Args:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from odradek.client.admin.brokers import BrokerCalls
 from odradek.client.admin.configs import ConfigCalls
@@ -11,6 +11,11 @@ from odradek.client.admin.groups import GroupCalls
 from odradek.client.admin.offsets import OffsetCalls
 from odradek.client.admin.topics import TopicCalls
 from odradek.config.client import ClientOptions, resolve, resolve_config
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from odradek.client.keywords import AdminKeywords
 
 __all__ = ["Admin"]
 
@@ -27,7 +32,7 @@ class Admin(TopicCalls, ConfigCalls, GroupCalls, OffsetCalls, BrokerCalls):
     Belongs to the event loop of its first call. `async with odradek.aio.Admin("localhost:9092") as admin: ...`
     """
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
+    def __init__(self, bootstrap_servers: str | Sequence[str], **options: "Unpack[AdminKeywords]") -> None:
         """Check the options; nothing is connected before the first call.
 
         Args:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from odradek.client.cluster import Cluster
-from odradek.client.consumer.arguments import Named, most_of, named, to_commit, to_look_up
+from odradek.client.consumer.arguments import Committable, Named, most_of, named, to_commit, to_look_up
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
 from odradek.client.consumer.face import ConsumerFace
@@ -29,7 +29,7 @@ from odradek.client.consumer.wanted import Wanted
 from odradek.client.native import Fetcher
 from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, ForkedError, UsageError
-from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, Record, TopicPartition
 
 if TYPE_CHECKING:
     from odradek.client.native import ArrowBatch
@@ -72,11 +72,11 @@ class Consumer(ConsumerFace):
 
     # polling
 
-    async def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Any]:  # noqa: ASYNC109
+    async def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Record]:  # noqa: ASYNC109
         """Return the next records; [] when none came in time. See `odradek.Consumer.poll`."""
         most = most_of(max_records, self._most)
         deadline = None if timeout is None else time.monotonic() + timeout
-        records: list[Any]
+        records: list[Record] = []
         self._enter()
         try:
             while True:
@@ -84,9 +84,9 @@ class Consumer(ConsumerFace):
                 if self._core.unread.records:
                     records = self._core.unread.take(most)
                     break
-                records = self._fetcher.poll(0, most)
-                if records:
-                    records = records if self._decode is None else self._decode(records)
+                native: Any = self._fetcher.poll(0, most)
+                if native:
+                    records = native if self._decode is None else self._decode(native)
                     break
                 if await self._nothing_until(deadline):
                     break
@@ -114,10 +114,10 @@ class Consumer(ConsumerFace):
             raise
         return batch
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Record]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> Record:
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
         core = self._core
         unread = core.unread
@@ -257,7 +257,7 @@ class Consumer(ConsumerFace):
 
     # commits and positions
 
-    async def commit(self, offsets: Any = None, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def commit(self, offsets: Committable | None = None, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Commit, and return when it is done. See `odradek.Consumer.commit`."""
         self._core.need_group("commit")
         self._check_open()

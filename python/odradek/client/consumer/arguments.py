@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from odradek.errors import ConfigError
-from odradek.types import OffsetAndMetadata, TopicPartition
+from odradek.types import OffsetAndMetadata, Record, TopicPartition
 
-__all__ = ["Named", "check_offset", "milliseconds", "most_of", "named", "to_commit", "to_look_up"]
+__all__ = ["Committable", "Named", "check_offset", "milliseconds", "most_of", "named", "to_commit", "to_look_up"]
 
 Named = TopicPartition | Iterable[TopicPartition] | None
+Committable = Mapping[TopicPartition, OffsetAndMetadata | int] | Record
+"""What `commit` takes: the next offsets to read, or a record that was worked on."""
 
 FOREVER_MS: Final = 3_600_000
 """A wait that has no end is made of waits of this length."""

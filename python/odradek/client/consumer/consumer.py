@@ -12,10 +12,19 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from odradek.client.cluster import Cluster
-from odradek.client.consumer.arguments import FOREVER_MS, Named, milliseconds, most_of, named, to_commit, to_look_up
+from odradek.client.consumer.arguments import (
+    FOREVER_MS,
+    Committable,
+    Named,
+    milliseconds,
+    most_of,
+    named,
+    to_commit,
+    to_look_up,
+)
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
 from odradek.client.consumer.face import ConsumerFace
@@ -28,7 +37,7 @@ from odradek.client.loop_thread import LoopThread
 from odradek.client.native import Fetcher
 from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, OdradekError, UsageError
-from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, Record, TopicPartition
 
 if TYPE_CHECKING:
     from odradek.client.native import ArrowBatch
@@ -80,7 +89,7 @@ class Consumer(ConsumerFace):
 
     # polling
 
-    def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Any]:
+    def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Record]:
         """Return the next records, in order within each partition; [] when none came in time.
 
         Rebalances, their callbacks, automatic commits and callbacks of `commit_async` happen in here, so call it at
@@ -106,7 +115,7 @@ class Consumer(ConsumerFace):
             deadline = time.monotonic() + timeout if timeout else timeout
             if not (self._handover.attention or self._woken or core.unread.records or self._decode):
                 wait = FOREVER_MS if timeout is None else milliseconds(timeout)
-                records: list[Any] = self._fetcher.poll(wait, most)
+                records: list[Record] = self._fetcher.poll(wait, most)
             else:
                 records = []
             if not records:
@@ -124,7 +133,7 @@ class Consumer(ConsumerFace):
         core.owes = False
         return records
 
-    def _poll_on(self, deadline: float | None, most: int) -> list[Any]:
+    def _poll_on(self, deadline: float | None, most: int) -> list[Record]:
         """Poll until the deadline by time.monotonic; 0 = long ago, None = never."""
         core = self._core
         while True:
@@ -133,7 +142,7 @@ class Consumer(ConsumerFace):
                 return core.unread.take(most)
             if self._was_woken():
                 return []
-            records: list[Any] = self._fetcher.poll(_left(deadline), most)
+            records: list[Record] = self._fetcher.poll(_left(deadline), most)
             if records:
                 return records if self._decode is None else self._decode(records)
             if not self._handover.attention and not self._woken and _over(deadline):
@@ -169,10 +178,10 @@ class Consumer(ConsumerFace):
         core.owes = False
         return batch
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Record]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Record:
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
         core = self._core
         unread = core.unread
@@ -289,7 +298,7 @@ class Consumer(ConsumerFace):
 
     # commits and positions
 
-    def commit(self, offsets: Any = None, *, timeout: float | None = None) -> None:
+    def commit(self, offsets: Committable | None = None, *, timeout: float | None = None) -> None:
         """Commit, and return when it is done; tried again while that can help.
 
         Args:

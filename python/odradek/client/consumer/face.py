@@ -4,13 +4,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from odradek.client.consumer.arguments import Named, check_offset, named, partition_of, to_commit
+from odradek.client.consumer.arguments import Committable, Named, check_offset, named, partition_of, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
 from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import UsageError
 from odradek.types import OffsetAndMetadata, TopicPartition
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from odradek.client.keywords import ConsumerKeywords
 
 __all__ = ["ConsumerFace", "GroupMetadata"]
 
@@ -30,7 +35,7 @@ class ConsumerFace(ABC):
 
     _core: Core
 
-    def __init__(self, bootstrap_servers: str | Sequence[str], **options: Any) -> None:
+    def __init__(self, bootstrap_servers: str | Sequence[str], **options: "Unpack[ConsumerKeywords]") -> None:
         self._begin(resolve("consumer", bootstrap_servers, options))
 
     @classmethod
@@ -160,7 +165,7 @@ class ConsumerFace(ABC):
         instance_id = self._core.options.text("group.instance.id")
         return GroupMetadata(self._core.group_id or "", who.generation, who.member_id, instance_id)
 
-    def commit_async(self, offsets: Any = None, callback: CommitCallback | None = None) -> None:
+    def commit_async(self, offsets: Committable | None = None, callback: CommitCallback | None = None) -> None:
         """Commit without waiting, once: a later commit is likely to follow, so a failed one is not repeated.
 
         Commits reach the group in the order of the calls. Args:

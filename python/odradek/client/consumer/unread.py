@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import Any
 
-from odradek.types import TopicPartition
+from odradek.types import Record, TopicPartition
 
 __all__ = ["Unread"]
 
@@ -18,13 +18,13 @@ class Unread:
 
     def __init__(self, fetcher: Any) -> None:
         self._fetcher = fetcher
-        self.records: deque[Any] = deque()
-        self._taken: list[Any] = []
+        self.records: deque[Record] = deque()
+        self._taken: list[Record] = []
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def take(self, count: int) -> list[Any]:
+    def take(self, count: int) -> list[Record]:
         """Return up to so many."""
         taken, rest = list(islice(self.records, count)), deque(islice(self.records, count, None))
         self.records, self._taken = rest, taken
@@ -66,11 +66,11 @@ class Unread:
                 finally:  # Ctrl-C comes behind the call
                     self.records = rest
 
-    def _those(self, wanted: Callable[[TopicPartition], bool]) -> deque[Any]:
+    def _those(self, wanted: Callable[[TopicPartition], bool]) -> deque[Record]:
         return deque(one for one in self.records if wanted(TopicPartition(one.topic, one.partition)))
 
 
-def first_offsets(records: Iterable[Any]) -> dict[TopicPartition, int]:
+def first_offsets(records: Iterable[Record]) -> dict[TopicPartition, int]:
     """Return the offset of each partition's first record."""
     found: dict[TopicPartition, int] = {}
     for one in records:

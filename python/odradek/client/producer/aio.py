@@ -4,12 +4,17 @@ import asyncio
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from odradek import errors
 from odradek.client.native import AsyncDeliveryFuture, ManyFuture, NativeProducer
 from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from odradek.client.keywords import ProducerKeywords
 
 __all__ = ["Producer"]
 
@@ -26,7 +31,11 @@ class Producer:
     """
 
     def __init__(
-        self, bootstrap_servers: str | Sequence[str], *, on_delivery: OnDelivery | None = None, **options: Any
+        self,
+        bootstrap_servers: str | Sequence[str],
+        *,
+        on_delivery: OnDelivery | None = None,
+        **options: "Unpack[ProducerKeywords]",
     ) -> None:
         self._begin(resolve("producer", bootstrap_servers, options), on_delivery)
 

@@ -3,17 +3,17 @@
 import atexit
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 from odradek.client.native import NativeProducer
 from odradek.client.producer import dispatcher
 from odradek.client.serializers import serializer
 from odradek.config.client import ClientOptions
 from odradek.errors import ConfigError
+from odradek.types import RecordMetadata
 
 __all__ = ["OnDelivery", "Partitioner", "open_producer"]
 
-OnDelivery = Callable[[Any, Any], object]
+OnDelivery = Callable[[RecordMetadata | None, Exception | None], object]
 """Called with (RecordMetadata, None) or (None, the error)."""
 Partitioner = Callable[[str, bytes | None, bytes | None, int], int]
 """Called with (topic, key, value, number of partitions); returns the partition."""

@@ -4,13 +4,18 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from odradek.client.native import NativeProducer
 from odradek.client.producer.dispatcher import end
 from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import TimeoutError  # noqa: A004 - ours
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from odradek.client.keywords import ProducerKeywords
 
 __all__ = ["Producer"]
 
@@ -32,7 +37,11 @@ class Producer(NativeProducer):
     """
 
     def __init__(
-        self, bootstrap_servers: str | Sequence[str], *, on_delivery: OnDelivery | None = None, **options: Any
+        self,
+        bootstrap_servers: str | Sequence[str],
+        *,
+        on_delivery: OnDelivery | None = None,
+        **options: "Unpack[ProducerKeywords]",
     ) -> None:
         self._begin(resolve("producer", bootstrap_servers, options), on_delivery)
 
