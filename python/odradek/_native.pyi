@@ -450,6 +450,8 @@ class AsyncDeliveryFuture:
         Raises:
             asyncio.InvalidStateError: not delivered yet. Else as `DeliveryFuture.result`.
         """
+    def exception(self) -> Exception | None:
+        """Return why the record failed; None if it was written. As `result` otherwise."""
     def done(self) -> bool:
         """Return whether the record's fate is known."""
 

@@ -78,7 +78,10 @@ fn record_batch(mut columns: Columns) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema(), arrays)
 }
 
-/// Records as columns.
+/// Records as columns; read without a copy by whatever takes the Arrow PyCapsule interface (pyarrow, polars, duckdb).
+///
+/// Columns: topic dictionary<int32, string>, partition int32, offset int64, timestamp timestamp[ms, UTC], key binary and
+/// value binary (nullable), headers list<struct<key: string, value: binary>>. The memory lives as long as any reader of it.
 #[pyclass(frozen, name = "ArrowBatch", module = "odradek._native")]
 pub struct PyArrowBatch {
     batch: RecordBatch,
@@ -117,6 +120,7 @@ impl PyArrowBatch {
         PyList::new(py, self.batch.schema_ref().fields().iter().map(|field| field.name().as_str()))
     }
 
+    /// Bytes of all columns' buffers.
     #[getter]
     fn nbytes(&self) -> usize {
         self.batch.get_array_memory_size()

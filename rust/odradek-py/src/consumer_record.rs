@@ -24,7 +24,9 @@ enum HeadersOf {
     Made(Py<PyTuple>),
 }
 
-/// One record as a poll returns it.
+/// One record as `Fetcher.poll` returns it. Immutable, hashable, can be pickled.
+///
+/// Key and value are bytes objects of their own: a record that is kept keeps nothing else in memory.
 #[pyclass(frozen, name = "ConsumerRecord", module = "odradek._native")]
 pub struct PyConsumerRecord {
     #[pyo3(get)]
@@ -35,6 +37,7 @@ pub struct PyConsumerRecord {
     offset: i64,
     #[pyo3(get)]
     timestamp_ms: i64,
+    /// Epoch of the leader that appended the record; -1 = not known.
     #[pyo3(get)]
     leader_epoch: i32,
     #[pyo3(get)]
@@ -83,11 +86,13 @@ impl PyConsumerRecord {
         Ok(Self { topic, partition, offset, timestamp_ms, leader_epoch, key, value, log_append_time, headers })
     }
 
+    /// `CreateTime`: the producer's clock; `LogAppendTime`: the broker's.
     #[getter]
     fn timestamp_type(&self) -> &'static str {
         if self.log_append_time { LOG_APPEND_TIME } else { CREATE_TIME }
     }
 
+    /// (name, value) pairs in their order; read from the record's bytes at each access.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         match &self.headers {
@@ -99,17 +104,20 @@ impl PyConsumerRecord {
         }
     }
 
+    /// Where it is from.
     #[getter]
     fn topic_partition<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         CLASS.import(py, "odradek.types", "TopicPartition")?.call1((&self.topic, self.partition))
     }
 
+    /// Bytes of the key, -1 for null.
     #[getter]
     fn key_size(&self, py: Python<'_>) -> isize {
         size(py, self.key.as_ref())
     }
 
+    /// Bytes of the value, -1 for null.
     #[getter]
     fn value_size(&self, py: Python<'_>) -> isize {
         size(py, self.value.as_ref())

@@ -36,7 +36,7 @@ pub struct Opened {
     on_delivery: Option<Py<PyAny>>,
 }
 
-/// A producer as Python holds it.
+/// The native half of both producers. `odradek.Producer` subclasses it, so that `send` has no Python frame.
 #[pyclass(frozen, subclass, weakref, name = "NativeProducer", module = "odradek._native")]
 pub struct NativeProducer {
     opened: OnceLock<Opened>,
@@ -271,6 +271,7 @@ impl NativeProducer {
             .map_err(|_| PyRuntimeError::new_err("Producer.__init__ runs once"))
     }
 
+    #[doc = include_str!("producer_send.txt")]
     #[pyo3(signature = (topic, value, key=None, *, partition=None, headers=None, timestamp_ms=None, on_delivery=None))]
     #[allow(clippy::too_many_arguments)] // the public signature
     fn send<'py>(
@@ -323,6 +324,10 @@ impl NativeProducer {
         }
     }
 
+    /// Send a record for each of `values`, with the key at the same place; `headers` and the time are those of all.
+    ///
+    /// Raises:
+    ///     As `send`; a note on the exception says how many records were taken before it.
     #[pyo3(signature = (topic, values, keys=None, *, partition=None, headers=None, timestamp_ms=None))]
     #[allow(clippy::too_many_arguments)] // the public signature
     fn send_many<'py>(
@@ -354,6 +359,7 @@ impl NativeProducer {
         Ok(many)
     }
 
+    #[doc = include_str!("producer_send_arrow.txt")]
     #[pyo3(signature = (topic, table, *, value="value", key=None, partition=None, headers=None, timestamp_ms=None))]
     #[allow(clippy::too_many_arguments)] // the public signature
     fn send_arrow<'py>(
@@ -467,6 +473,14 @@ impl NativeProducer {
         Ok(())
     }
 
+    /// Send everything now and wait until each record sent before is delivered or has failed.
+    ///
+    /// `on_delivery` and done callbacks of those records have returned by then, as with Kafka's own client. Called from one
+    /// of them, it waits for the records only.
+    ///
+    /// Raises:
+    ///     TimeoutError: after `timeout` seconds; says how many records are left, or that callbacks are. They stay under way.
+    /// Blocks without the GIL; Ctrl-C works.
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let producer = &self.opened()?.producer;
@@ -483,6 +497,7 @@ impl NativeProducer {
         }
     }
 
+    /// Return the topic's partitions; waits for metadata as `send` does, or `timeout` seconds.
     #[pyo3(signature = (topic, timeout=None))]
     fn partitions_for(&self, py: Python<'_>, topic: &str, timeout: Option<f64>) -> PyResult<Vec<usize>> {
         let opened = self.opened()?;
@@ -495,6 +510,7 @@ impl NativeProducer {
         Ok((0..count).collect())
     }
 
+    /// Return the producer's numbers: totals since it was opened, means, and what is under way. Units end the names.
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = self.opened()?.producer.shared();
         let dict = PyDict::new(py);

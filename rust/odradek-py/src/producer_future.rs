@@ -131,7 +131,7 @@ pub fn outcome<'py>(
     })
 }
 
-/// A future for threads.
+/// The fate of one record sent by `odradek.Producer`. Immutable, thread-safe, cheap: it shares its batch's state.
 #[pyclass(frozen, name = "DeliveryFuture", module = "odradek._native")]
 pub struct DeliveryFuture {
     pub slot: Slot,
@@ -139,22 +139,36 @@ pub struct DeliveryFuture {
 
 #[pymethods]
 impl DeliveryFuture {
+    /// Wait and return where the record was written. Its batch lingers no longer once somebody waits for it.
+    ///
+    /// Args:
+    ///     timeout: seconds; None = as long as it takes (`delivery_timeout_ms` at most).
+    ///
+    /// Raises:
+    ///     TimeoutError: not delivered yet, or given up after `delivery_timeout_ms`. KafkaError: the broker refused it.
+    ///     ClosedError: the producer was closed before it was delivered. RecordTooLargeError, DisconnectedError, ...
+    /// Blocks without the GIL; Ctrl-C works.
     #[pyo3(signature = (timeout=None))]
     fn result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         self.slot.wait(py, timeout)?;
         self.slot.outcome(py)?
     }
 
+    /// Wait and return why the record failed; None if it was written. As `result` otherwise.
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.slot.wait(py, timeout)?;
         Ok(self.slot.outcome(py)?.err().map(|error| error.into_value(py).into_bound(py).into_any()))
     }
 
+    /// Return whether the record's fate is known.
     fn done(&self) -> bool {
         self.slot.state.is_done()
     }
 
+    /// Call `function(future)` once it is done: on the producer's delivery thread, or here if it is done already.
+    ///
+    /// What it raises is logged.
     fn add_done_callback(slf: &Bound<'_, Self>, function: &Bound<'_, PyAny>) -> PyResult<()> {
         let call = Call::Done(function.clone().unbind(), slf.clone().into_any().unbind());
         if !hang(&slf.get().slot, call) {
@@ -184,7 +198,7 @@ fn describe(class: &str, slot: &Slot) -> String {
     format!("<{class} {}-{} {state}>", queue.topic, queue.index)
 }
 
-/// A future for an asyncio loop: `await` it.
+/// The fate of one record sent by `odradek.aio.Producer`: `metadata = await future`. May be awaited more than once.
 #[pyclass(frozen, name = "AsyncDeliveryFuture", module = "odradek._native")]
 pub struct AsyncDeliveryFuture {
     pub slot: Slot,
@@ -202,6 +216,10 @@ impl AsyncDeliveryFuture {
         waiting.call_method0("__await__")
     }
 
+    /// Return where the record was written.
+    ///
+    /// Raises:
+    ///     asyncio.InvalidStateError: not delivered yet. Else as `DeliveryFuture.result`.
     fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if !self.slot.state.is_done() {
             let error = py.import("asyncio")?.getattr("InvalidStateError")?;
@@ -210,6 +228,15 @@ impl AsyncDeliveryFuture {
         self.slot.outcome(py)?
     }
 
+    /// Return why the record failed; None if it was written. As `result` otherwise.
+    fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.slot.state.is_done() {
+            return Ok(self.slot.outcome(py)?.err().map(|error| error.into_value(py).into_bound(py).into_any()));
+        }
+        self.result(py).map(|_| None)
+    }
+
+    /// Return whether the record's fate is known.
     fn done(&self) -> bool {
         self.slot.state.is_done()
     }
@@ -263,7 +290,7 @@ impl Countdown {
     }
 }
 
-/// The future of a `send_many`.
+/// The fate of all records of one `send_many` or `send_arrow`. `len()` says how many there are.
 #[pyclass(frozen, name = "ManyFuture", module = "odradek._native")]
 pub struct ManyFuture {
     runs: Mutex<Runs>,
@@ -334,6 +361,7 @@ impl ManyFuture {
 
 #[pymethods]
 impl ManyFuture {
+    /// Wait until every record's fate is known; raises TimeoutError after `timeout` seconds. Makes no list.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let until = deadline(timeout)?;
@@ -353,22 +381,29 @@ impl ManyFuture {
         Ok(())
     }
 
+    /// Wait and return where each record was written, in the order in which they were given.
+    ///
+    /// Raises:
+    ///     As `DeliveryFuture.result`, for the first record that failed.
     #[pyo3(signature = (timeout=None))]
     fn result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
         self.wait(py, timeout)?;
         self.outcomes(py)
     }
 
+    /// Wait and return why the first of those records failed that did; None if all were written.
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.wait(py, timeout)?;
         Ok(self.first_error().map(|error| error.into_value(py).into_bound(py).into_any()))
     }
 
+    /// Return whether every record's fate is known.
     fn done(&self) -> bool {
         self.runs.lock().as_slice().iter().all(|run| run.state.is_done())
     }
 
+    /// Call `function(future)` once all are done, as `DeliveryFuture.add_done_callback`.
     fn add_done_callback(slf: &Bound<'_, Self>, function: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         if Self::count_down(slf, function.clone().unbind(), false) {

@@ -81,6 +81,9 @@ fn serialize<'py>(
     })
 }
 
+/// As `what` of [`payload`]: headers have no serializer.
+const HEADER: &str = "a header's value";
+
 /// The bytes of a bytes-like object; `None` for None. Mutable ones are copied into `copy`, for they may change meanwhile.
 #[inline]
 pub fn payload<'a>(object: &'a Bound<'_, PyAny>, what: &str, copy: &'a mut Vec<u8>) -> PyResult<Option<&'a [u8]>> {
@@ -92,10 +95,11 @@ pub fn payload<'a>(object: &'a Bound<'_, PyAny>, what: &str, copy: &'a mut Vec<u
     }
     let Ok(buffer) = PyBuffer::<u8>::get(object) else {
         let class = object.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        let hint = if object.is_instance_of::<PyString>() {
-            format!("; encode it, or give Producer {what}_serializer='str'")
-        } else {
-            format!("; give Producer a {what}_serializer")
+        let is_text = object.is_instance_of::<PyString>();
+        let hint = match (what, is_text) {
+            (HEADER, _) => if is_text { "; encode it" } else { "" }.to_owned(),
+            (_, true) => format!("; encode it, or give Producer {what}_serializer='str'"),
+            (_, false) => format!("; give Producer a {what}_serializer"),
         };
         return Err(PyTypeError::new_err(format!("{what} is {class}; it must be bytes-like or None{hint}")));
     };
@@ -122,10 +126,10 @@ impl<'py> HeaderList<'py> {
                 return Ok((name, None));
             }
             let mut copy = Vec::new();
-            let bytes = payload(&value, "a header's value", &mut copy)?;
+            let bytes = payload(&value, HEADER, &mut copy)?;
             Ok((name, bytes.map(|bytes| PyBytes::new(value.py(), bytes))))
         };
-        let listed: PyResult<Vec<_>> = pairs.try_iter()?.map(read).collect();
+        let listed: PyResult<Vec<_>> = pairs.try_iter().and_then(|pairs| pairs.map(read).collect());
         listed.map(Self).map_err(|error: PyErr| {
             PyTypeError::new_err(format!(
                 "headers are pairs of a str and bytes-like or None, in a sequence or a mapping: {error}"

@@ -97,11 +97,14 @@ impl MetadataView {
 
     /// Why [`MetadataView::leader`] has no answer, for a message.
     #[must_use]
-    pub fn why_leaderless(&self, topic: &str) -> String {
+    pub fn why_leaderless(&self, topic: &str, partition: i32) -> String {
         match self.topics.get(topic) {
             None => "nothing is known of the topic".to_owned(),
             Some(topic) if topic.error != 0 => {
                 format!("the topic is gone or can't be used ({})", Named(topic.error))
+            }
+            Some(topic) if usize::try_from(partition).is_ok_and(|at| at >= topic.partitions.len()) => {
+                format!("there is no such partition; the topic has {}", topic.partitions.len())
             }
             Some(_) => "the partition has no leader".to_owned(),
         }

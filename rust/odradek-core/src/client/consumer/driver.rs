@@ -189,7 +189,7 @@ impl Driver {
                 Err(None) => {
                     partition.failed(now, settings.retry_backoff, settings.retry_backoff_max);
                     partition.awaits_metadata = Some(view.version);
-                    partition.troubled(now, view.why_leaderless(&name.topic));
+                    partition.troubled(now, view.why_leaderless(&name.topic, name.partition));
                     plan.refresh = true;
                     if let Some(at) = partition.retry_at {
                         plan.due_at(at);

@@ -338,7 +338,7 @@ impl Sender {
         let queue = &self.lanes[id].queue;
         let why = match (&batch.last_error, self.leaderless.contains(&id)) {
             (Some(error), _) => format!("; the last attempt of {}: {error}", batch.attempts),
-            (None, true) => format!("; {}", self.shared.cluster.metadata().why_leaderless(&queue.topic)),
+            (None, true) => format!("; {}", self.shared.cluster.metadata().why_leaderless(&queue.topic, queue.index)),
             (None, false) => match &self.identity_error {
                 Some(error) => format!("; no producer id could be had: {error}"),
                 None => String::new(),
