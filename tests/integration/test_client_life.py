@@ -194,5 +194,5 @@ def test_an_election_of_no_kind_names_those_there_are(bootstrap: str) -> None:
 def test_a_client_that_nobody_closed_warns(bootstrap: str) -> None:
     admin = odradek.Admin(bootstrap)
     admin.describe_cluster()
-    with pytest.warns(ResourceWarning, match="never closed"):
+    with pytest.warns(ResourceWarning, match="was not closed"):
         del admin

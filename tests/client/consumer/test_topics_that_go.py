@@ -41,3 +41,9 @@ def test_a_topic_that_does_not_exist_is_named_in_the_log(consumer, unique, caplo
     one = consumer(unique("group"), allow_auto_create_topics=False)
     one.subscribe(name)
     until(lambda: f"there is no topic '{name}'" in caplog.text, one, what="the warning")
+
+
+def test_a_partition_that_the_topic_has_not_is_told_as_that(consumer, topic, caplog):
+    one = consumer()
+    one.assign([odradek.TopicPartition(topic, 7)])
+    until(lambda: "there is no such partition; the topic has 1" in caplog.text, one, what="the warning")

@@ -68,6 +68,8 @@ def test_headers_may_be_a_mapping(producer, stored, unique):
         (("t", b"x"), {"partition": -1}, ValueError, "partition is -1"),
         (("t", b"x"), {"timestamp_ms": -5}, ValueError, "timestamp_ms is -5"),
         (("t", b"x"), {"headers": [("a", 1)]}, TypeError, "headers"),
+        (("t", b"x"), {"headers": 5}, TypeError, "headers are pairs"),
+        (("t", b"x"), {"headers": {"a": "text"}}, TypeError, "value is str; it must be bytes-like or None; encode it$"),
         (("t", b"x" * 1_100_000), {}, errors.RecordTooLargeError, "max_request_size"),
         (("no/slash", b"x"), {}, errors.InvalidTopicError, "no/slash"),
     ],

@@ -102,7 +102,9 @@ class Admin:
             if thread.forked:
                 return  # the parent's to close
             thread.abandon()
-            warnings.warn(f"{self!r} was never closed; use `with`", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was not closed; use `with`, or close it", ResourceWarning, source=self, stacklevel=2
+            )
 
     def _run(self, call: Callable[[aio.Admin], Coroutine[Any, Any, T]]) -> T:
         with self._lock:

@@ -71,4 +71,6 @@ class Admin(TopicCalls, ConfigCalls, GroupCalls, OffsetCalls, BrokerCalls):
 
     def __del__(self) -> None:
         if getattr(self, "_made", None) is not None and not self._closed:
-            warnings.warn(f"{self!r} was never closed; use `async with`", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was not closed; use `async with`, or close it", ResourceWarning, source=self, stacklevel=2
+            )

@@ -460,7 +460,9 @@ class Consumer(ConsumerFace):
 
     def __del__(self) -> None:
         if getattr(self, "_fetcher", None) is not None and not self._closed and os.getpid() == self._pid:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was not closed; use `with`, or close it", ResourceWarning, source=self, stacklevel=2
+            )
             self._closed = True
             self._fetcher.close()
             self._loop.loop.call_soon_threadsafe(self._loop.loop.stop)

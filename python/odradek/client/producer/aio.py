@@ -178,7 +178,9 @@ class Producer:
     def __del__(self) -> None:
         native = getattr(self, "_native", None)
         if native is not None and native._is_open():
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was not closed; use `async with`, or close it", ResourceWarning, source=self, stacklevel=2
+            )
             native._shut()
 
     def _running(self) -> asyncio.AbstractEventLoop:

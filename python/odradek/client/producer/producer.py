@@ -95,5 +95,7 @@ class Producer(NativeProducer):
 
     def __del__(self) -> None:
         if self._is_open():
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"{self!r} was not closed; use `with`, or close it", ResourceWarning, source=self, stacklevel=2
+            )
             end(self)
