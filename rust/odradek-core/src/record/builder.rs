@@ -137,6 +137,11 @@ impl BatchBuilder {
         self.count
     }
 
+    /// Makes room for so many bytes in all, header included.
+    pub fn make_room(&mut self, bytes: usize) {
+        self.bytes.reserve_exact(bytes.saturating_sub(self.bytes.len()));
+    }
+
     /// Bytes so far, header included, before compression.
     #[must_use]
     pub fn uncompressed_bytes(&self) -> usize {

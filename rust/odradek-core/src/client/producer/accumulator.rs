@@ -2,6 +2,8 @@
 //!
 //! A partition has one open batch. From `batch.size` on it is ready to go, but it takes more records until the sender comes for
 //! it, up to [`GROWTH`] times that size: the slower the broker, the larger the batches. What is full waits closed behind it.
+//! One that filled so fast that a few times `batch.size` will be there in a fraction of `linger.ms` gathers that first: a
+//! request costs both sides more than the records in it.
 //! The sender ([`super::sender`]) is woken when a batch gets ready, or is opened while it sleeps for long: not for a record.
 
 use std::collections::VecDeque;
@@ -23,6 +25,12 @@ use crate::record::reader::Header;
 
 /// How many times `batch.size` a batch may reach while the sender is busy.
 const GROWTH: usize = 16;
+/// How many times `batch.size` a batch gathers that fills fast.
+const GATHERED: usize = 4;
+/// What part of `linger.ms` gathering may take.
+const GATHERING: u32 = 5;
+/// Fewer records in a batch say nothing of how fast they come.
+const TELLING: i32 = 8;
 /// Most that a record's own fields take beside key, value and headers: five varints, a varlong and a byte.
 const RECORD_OVERHEAD: usize = 5 * 5 + 10 + 1;
 /// Most that a header's two lengths take.
@@ -90,9 +98,19 @@ struct OpenBatch {
     buffer: Buffer,
     state: Arc<BatchState>,
     opened: Instant,
+    /// It fills fast and goes later than others, and larger.
+    gathers: bool,
 }
 
 impl OpenBatch {
+    /// Takes room for so many bytes in all at once, if there is some.
+    fn make_room(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.buffer.room());
+        if self.buffer.try_grow(more) {
+            self.builder.make_room(bytes);
+        }
+    }
+
     fn close(self) -> Batch {
         Batch::close(self.state, self.opened, self.builder.into_records(), self.buffer)
     }
@@ -224,13 +242,30 @@ impl Accumulator {
             return Look::Ready;
         }
         let Some(open) = &inner.open else { return Look::Empty };
-        let until = open.opened + self.linger;
+        let until = self.goes_by(open);
         let ready = everything
             || inner.hurried
             || until <= now
-            || open.builder.uncompressed_bytes() >= self.batch_size
+            || open.builder.uncompressed_bytes() >= self.goes_at(open)
             || open.state.serial < self.flush_mark.load(Ordering::Acquire);
         if ready { Look::Ready } else { Look::Lingers(until) }
+    }
+
+    /// When a batch goes at the latest.
+    fn goes_by(&self, open: &OpenBatch) -> Instant {
+        open.opened + if open.gathers { self.linger / GATHERING } else { self.linger }
+    }
+
+    /// With how many bytes a batch goes.
+    fn goes_at(&self, open: &OpenBatch) -> usize {
+        if open.gathers { self.batch_size * GATHERED } else { self.batch_size }
+    }
+
+    /// True if a batch that has reached `batch.size` may grow to `limit`, and will be [`GATHERED`] times that large in time.
+    fn fills_fast(&self, open: &OpenBatch, limit: usize) -> bool {
+        open.builder.count() >= TELLING
+            && self.batch_size * GATHERED <= limit
+            && open.opened.elapsed() * GATHERED as u32 <= self.linger / GATHERING
     }
 
     /// Takes the oldest batch that may go, and says what is left.
@@ -321,9 +356,15 @@ impl Appender<'_> {
             .map_err(|error| ClientError::Batch { what: format!("record for topic {}", self.queue.topic), error })?;
         open.state.set_count(index as u32 + 1);
         let after = open.builder.uncompressed_bytes();
-        let ready = after >= batch_size;
-        self.ready |= ready && before < batch_size;
-        let crossed = ready && (batch_size == 0 || after / batch_size != before / batch_size);
+        if before < batch_size && after >= batch_size && self.accumulator.fills_fast(open, inner.limit) {
+            open.gathers = true;
+            open.make_room(self.accumulator.goes_at(open) + batch_size / 4);
+            self.lingers = Some(self.accumulator.goes_by(open));
+        }
+        let goes_at = self.accumulator.goes_at(open);
+        let ready = after >= goes_at;
+        self.ready |= ready && before < goes_at;
+        let crossed = ready && (goes_at == 0 || after / goes_at != before / goes_at);
         Ok(Pushed::In { state: &open.state, index: index as u32, crossed })
     }
 
@@ -346,17 +387,14 @@ impl Appender<'_> {
 impl Accumulator {
     fn open(&self, queue: &Arc<Queue>, mut buffer: Buffer) -> OpenBatch {
         let builder = BatchBuilder::with_buffer(BatchOptions::default(), std::mem::take(&mut buffer.bytes));
-        OpenBatch { builder, buffer, state: self.outstanding.open(queue), opened: Instant::now() }
+        OpenBatch { builder, buffer, state: self.outstanding.open(queue), opened: Instant::now(), gathers: false }
     }
 }
 
 /// True if a record of `size` bytes at most may join the batch; takes more room for it if it must.
 fn has_room(open: &mut OpenBatch, size: usize, limit: usize) -> bool {
     let after = open.builder.uncompressed_bytes() + size;
-    if after <= open.buffer.room() {
-        return true;
-    }
-    after <= limit && open.buffer.try_grow(open.buffer.room().max(size))
+    after <= limit && (after <= open.buffer.room() || open.buffer.try_grow(open.buffer.room().max(size)))
 }
 
 #[cfg(test)]
@@ -387,6 +425,54 @@ mod tests {
         assert_eq!(batches.flush(), 3);
         assert_eq!(batches.look(&flushed, now, false), Look::Ready);
         assert_eq!(batches.look(&flushed, now + LONG, false), Look::Ready);
+    }
+
+    /// Puts records of 100 bytes until the batch has `bytes` or more; returns whether any of them crossed, and was to be told.
+    fn fill(batches: &Accumulator, queue: &Arc<Queue>, bytes: usize) -> (bool, bool) {
+        let (mut crossed, mut tell) = (false, false);
+        while queue.inner.lock().open.as_ref().is_none_or(|open| open.builder.uncompressed_bytes() < bytes) {
+            let placed = put(batches, queue, &[0; 100]).expect("room");
+            crossed |= placed.crossed;
+            tell |= placed.tell;
+        }
+        (crossed, tell)
+    }
+
+    #[test]
+    fn a_batch_that_fills_fast_gathers_four_times_the_size_for_a_fifth_of_the_linger_at_most() {
+        let batches = accumulator(2_000, 100_000, LONG);
+        let queue = queue(&batches, "t", 0);
+        let now = Instant::now();
+        assert!(!fill(&batches, &queue, 2_000).0, "keyless records stay");
+        assert!(matches!(batches.look(&queue, now, false), Look::Lingers(until) if until <= Instant::now() + LONG / 5));
+        assert_eq!(batches.look(&queue, now + LONG / 5 + Duration::from_secs(60), false), Look::Ready);
+        assert_eq!(batches.look(&queue, now, true), Look::Ready, "in haste nothing waits");
+        assert_eq!(fill(&batches, &queue, 8_000), (true, true));
+        assert_eq!(batches.look(&queue, now, false), Look::Ready);
+        let (batch, _) = batches.take(&queue, now, false);
+        assert!(batch.is_some_and(|batch| batch.size() >= 8_000));
+    }
+
+    #[test]
+    fn a_batch_goes_at_its_size_when_it_fills_slowly_or_with_few_records_or_may_not_grow_or_lingers_not_at_all() {
+        let now = Instant::now();
+        let batches = accumulator(2_000, 100_000, LONG);
+        let [slow, few, small] = [0, 1, 2].map(|index| queue(&batches, "t", index));
+        put(&batches, &slow, b"x").expect("room");
+        slow.inner.lock().open.as_mut().expect("open").opened -= LONG / 20 + Duration::from_secs(1);
+        assert_eq!(fill(&batches, &slow, 2_000), (true, true));
+        for _ in 0..3 {
+            put(&batches, &few, &[0; 700]).expect("room");
+        }
+        batches.stop_growth(&small);
+        fill(&batches, &small, 1_900);
+        put(&batches, &small, &[0; 100]).expect("room");
+        let at_once = accumulator(2_000, 100_000, Duration::ZERO);
+        let hasty = super::super::test_support::queue(&at_once, "t", 0);
+        assert_eq!(fill(&at_once, &hasty, 2_000), (true, true));
+        for (batches, queue) in [(&batches, &slow), (&batches, &few), (&batches, &small), (&at_once, &hasty)] {
+            assert_eq!(batches.look(queue, now, false), Look::Ready, "partition {}", queue.index);
+        }
     }
 
     #[test]
