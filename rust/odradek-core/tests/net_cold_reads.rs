@@ -8,11 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use kafka_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest};
-use net_support::{Broker, Client, batch, fetch_request, fetched, produce_request, records};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest};
+use net_support::{Broker, Client, batch, batch_with, fetch_request, fetched, name, produce_request, records};
 use odradek_core::clock::SystemClock;
 use odradek_core::engine::Engine;
 use odradek_core::fs::faulty::{FaultyFileSystem, Operation};
+use odradek_core::record::builder::BatchOptions;
 
 /// One I/O thread, so that one wait would hold up everybody; the same folder for each broker on a file system.
 const SETTINGS: &[(&str, &str)] = &[("num.network.threads", "1"), ("log.dirs", "/data")];
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LARGE: usize = 700_000;
 /// Of a large range the beginning is in memory, so that the batch is found without the disk.
 const HEADER: usize = 4096;
+/// The time of the first record that is looked up by it.
+const FIRST_MS: i64 = 1_700_000_000_000;
 
 /// Lets a broker close whose test failed while the disk did not answer.
 struct OpenAtEnd(FaultyFileSystem);
@@ -227,4 +231,102 @@ fn a_shutdown_does_not_wait_for_the_disk() {
     told.recv_timeout(PATIENCE).expect("it stopped");
     stopping.join().expect("no panic");
     client.assert_closed();
+}
+
+/// Two partitions of 100 batches, a ms apart, in several segments of which nothing is in memory, and the disk is shut.
+fn cold_segments(fs: &FaultyFileSystem) -> (Broker, Client, OpenAtEnd) {
+    let small = [("segment.bytes", "20000"), ("index.interval.bytes", "500")];
+    let broker = start(fs);
+    broker.create("cold", 2, &small);
+    let mut client = broker.connect();
+    for (index, number) in [0, 1].into_iter().flat_map(|index| (0..100).map(move |number| (index, number))) {
+        let records = batch_with(BatchOptions::default(), FIRST_MS + number, &[&value(index, 1000)]);
+        assert_eq!(client.produce("cold", index, records).error_code, 0);
+    }
+    drop((client, broker));
+    let broker = start(fs);
+    broker.create("cold", 2, &small);
+    broker.create("warm", 1, &[]);
+    let mut client = broker.connect();
+    client.produce("warm", 0, batch(&[b"warm"]));
+    // The logs are loaded, of their closed segments nothing was read.
+    assert_eq!(offsets(&client.call(7, &offsets_request(&[(0, -1), (1, -1)]))), [(0, 100), (0, 100)]);
+    assert_eq!(fetched(&client.call(12, &fetch_request("cold", &[(0, 100), (1, 100)]))), [(0, 0, 0), (1, 0, 0)]);
+    fs.evict(0);
+    fs.disk().shut();
+    (broker, client, OpenAtEnd(fs.clone()))
+}
+
+/// ListOffsets of topic "cold" for (partition, time).
+fn offsets_request(wanted: &[(i32, i64)]) -> ListOffsetsRequest {
+    let partitions = wanted.iter().map(|&(index, timestamp)| {
+        ListOffsetsPartition::default()
+            .with_partition_index(index)
+            .with_timestamp(timestamp)
+            .with_current_leader_epoch(-1)
+    });
+    ListOffsetsRequest::default()
+        .with_topics(vec![ListOffsetsTopic::default().with_name(name("cold")).with_partitions(partitions.collect())])
+}
+
+/// (error, offset) of each partition.
+fn offsets(response: &ListOffsetsResponse) -> Vec<(i16, i64)> {
+    response.topics[0].partitions.iter().map(|answer| (answer.error_code, answer.offset)).collect()
+}
+
+#[test]
+fn while_a_lookup_by_time_waits_for_the_disk_others_are_served() {
+    let fs = FaultyFileSystem::new();
+    let (broker, mut client, _gate) = cold_segments(&fs);
+    client.send(7, &offsets_request(&[(0, FIRST_MS + 30), (1, FIRST_MS + 55), (0, -9)]));
+    fs.disk().wait_for_reads(1).expect("a read of the disk");
+    assert_others_are_served(&broker);
+    fs.disk().open();
+    let response = client.receive::<ListOffsetsRequest>(7).1;
+    assert_eq!(offsets(&response), [(0, 30), (0, 55), (42, -1)]);
+}
+
+#[test]
+fn while_the_record_with_the_greatest_time_is_looked_for_on_the_disk_others_are_served() {
+    let fs = FaultyFileSystem::new();
+    let (broker, mut client, _gate) = cold_segments(&fs);
+    client.send(7, &offsets_request(&[(0, -3), (1, -2)]));
+    fs.disk().wait_for_reads(1).expect("a read of the disk");
+    assert_others_are_served(&broker);
+    fs.disk().open();
+    assert_eq!(offsets(&client.receive::<ListOffsetsRequest>(7).1), [(0, 99), (0, 0)]);
+}
+
+#[test]
+fn what_is_asked_around_a_cold_lookup_is_answered_in_order() {
+    let fs = FaultyFileSystem::new();
+    let (broker, mut client, _gate) = cold_segments(&fs);
+    let ids = [
+        client.send(9, &produce_request("warm", 0, batch(&[b"before"]), -1)),
+        client.send(7, &offsets_request(&[(0, FIRST_MS + 30)])),
+        client.send(7, &offsets_request(&[(1, FIRST_MS + 31)])),
+        client.send(9, &produce_request("warm", 0, batch(&[b"behind"]), -1)),
+    ];
+    fs.disk().wait_for_reads(1).expect("a read of the disk");
+    assert_others_are_served(&broker);
+    fs.disk().open();
+    let before = client.receive::<ProduceRequest>(9).0;
+    let (first, one) = client.receive::<ListOffsetsRequest>(7);
+    let (second, other) = client.receive::<ListOffsetsRequest>(7);
+    let behind = client.receive::<ProduceRequest>(9).0;
+    assert_eq!([before, first, second, behind], ids);
+    assert_eq!([offsets(&one), offsets(&other)], [[(0, 30)], [(0, 31)]]);
+}
+
+#[test]
+fn a_cold_lookup_that_fails_is_56_and_one_of_a_deleted_partition_6() {
+    let fs = FaultyFileSystem::new();
+    let (broker, mut client, _gate) = cold_segments(&fs);
+    client.send(7, &offsets_request(&[(1, FIRST_MS + 30)]));
+    fs.disk().wait_for_reads(1).expect("a read of the disk");
+    broker.engine.delete_partitions("cold", &[1]).expect("deleted");
+    fs.disk().open();
+    assert_eq!(offsets(&client.receive::<ListOffsetsRequest>(7).1), [(6, -1)]);
+    fs.fail_after(Operation::Read, 0, ErrorKind::Other);
+    assert_eq!(offsets(&client.call(7, &offsets_request(&[(0, FIRST_MS + 30)]))), [(56, -1)]);
 }

@@ -6,6 +6,7 @@ mod storage_support;
 use std::sync::Arc;
 
 use odradek_core::compress::Compression;
+use odradek_core::fs::Reach;
 use odradek_core::log::config::{CleanupPolicy, LogConfig};
 use odradek_core::log::manager::LogManager;
 use odradek_core::log::partition_log::PartitionLog;
@@ -75,7 +76,7 @@ fn a_read_at_an_offset_that_is_gone_gives_the_next_batch() {
         let bytes = read_bytes(&log, offset, 1, ReadBound::HighWatermark);
         assert_eq!(headers(&bytes)[0].last_offset(), next, "asked for {offset}");
     }
-    let first = log.offset_for_timestamp(0).unwrap().unwrap();
+    let first = log.offset_for_timestamp(0, Reach::Disk).unwrap().unwrap();
     assert_eq!(first.offset, left[0]);
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use odradek_core::clock::SystemClock;
 use odradek_core::fs::DiskFileSystem;
+use odradek_core::fs::Reach;
 use odradek_core::log::config::LogConfig;
 use odradek_core::log::error::LogError;
 use odradek_core::log::manager::LogManager;
@@ -121,7 +122,7 @@ fn a_new_partition_costs_a_folder_and_its_metadata_only() {
     let log = dir.log();
     assert_eq!((log.log_start_offset(), log.last_stable_offset(), log.size_bytes()), (0, 0, 0));
     assert!(log.read(0, 100, true, ReadBound::HighWatermark).unwrap().slice.is_none());
-    assert_eq!(log.offset_for_timestamp(0).unwrap(), None);
+    assert_eq!(log.offset_for_timestamp(0, Reach::Disk).unwrap(), None);
     let names: Vec<_> = fs::read_dir(dir.partition_path(0)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["partition.metadata"]);
 }

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use odradek_core::fs::Reach;
 use odradek_core::log::config::LogConfig;
 use odradek_core::log::partition_log::PartitionLog;
 use odradek_core::log::types::{AbortedTransaction, ReadBound};
@@ -111,7 +112,7 @@ fn a_record_in_every_codec_is_found_by_its_time() {
     let (_dir, log) = serve("kafka-4.3.1-running", &[]);
     for number in [0, 39, 40, 79, 85, 125, 165, 199] {
         let timestamp_ms = 1_700_000_000_000 + i64::from(number / 40 * 40_000) + i64::from(number);
-        let found = log.offset_for_timestamp(timestamp_ms).unwrap().unwrap();
+        let found = log.offset_for_timestamp(timestamp_ms, Reach::Disk).unwrap().unwrap();
         assert_eq!((found.timestamp_ms, found.offset), (timestamp_ms, i64::from(number)));
     }
 }

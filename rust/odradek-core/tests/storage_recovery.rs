@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
+use odradek_core::fs::Reach;
 use odradek_core::log::config::LogConfig;
 use odradek_core::log::types::{AppendOrigin, ReadBound};
 use storage_support::*;
@@ -146,7 +147,7 @@ fn indexes_that_are_missing_or_lie_are_made_anew() {
                 let found = headers(&read_bytes(&log, offset, 1, ReadBound::LogEnd));
                 assert_eq!(found[0].base_offset, offset / 3 * 3, "{damage}, clean {clean}");
             }
-            let found = log.offset_for_timestamp(NOW_MS + 2).unwrap().unwrap();
+            let found = log.offset_for_timestamp(NOW_MS + 2, Reach::Disk).unwrap().unwrap();
             assert_eq!((found.timestamp_ms, found.offset), (NOW_MS + 2, 2), "{damage}, clean {clean}");
         }
     }

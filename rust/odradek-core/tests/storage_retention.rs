@@ -3,6 +3,7 @@
 
 mod storage_support;
 
+use odradek_core::fs::Reach;
 use odradek_core::log::config::{CleanupPolicy, LogConfig};
 use odradek_core::log::error::LogError;
 use odradek_core::log::types::{AppendOrigin, ReadBound};
@@ -138,7 +139,7 @@ fn delete_records_moves_the_start_and_survives_a_restart() {
         dir.open();
         let log = dir.host(0, LogConfig { retention_ms: -1, ..LogConfig::default() });
         assert_eq!(log.log_start_offset(), 25, "clean {clean}");
-        let found = log.offset_for_timestamp(0).unwrap().unwrap();
+        let found = log.offset_for_timestamp(0, Reach::Disk).unwrap().unwrap();
         assert_eq!(found.offset, 25, "what was deleted is not found by time");
         dir.manager().write_checkpoints().unwrap();
     }
@@ -152,13 +153,13 @@ fn offsets_for_times_are_exact_over_segments_and_inside_batches() {
     let (_dir, log) = hourly(LogConfig { retention_ms: -1, ..LogConfig::default() });
     let time_of = |number: i64| NOW_MS - (5 - number / 10) * HOUR_MS + number % 10;
     for number in 0..60 {
-        let found = log.offset_for_timestamp(time_of(number)).unwrap().unwrap();
+        let found = log.offset_for_timestamp(time_of(number), Reach::Disk).unwrap().unwrap();
         assert_eq!((found.offset, found.timestamp_ms), (number, time_of(number)));
     }
-    let between = log.offset_for_timestamp(time_of(19) + 1).unwrap().unwrap();
+    let between = log.offset_for_timestamp(time_of(19) + 1, Reach::Disk).unwrap().unwrap();
     assert_eq!(between.offset, 20);
-    assert_eq!(log.offset_for_timestamp(time_of(59) + 1).unwrap(), None);
-    let last = log.offset_of_max_timestamp().unwrap().unwrap();
+    assert_eq!(log.offset_for_timestamp(time_of(59) + 1, Reach::Disk).unwrap(), None);
+    let last = log.offset_of_max_timestamp(Reach::Disk).unwrap().unwrap();
     assert_eq!((last.offset, last.timestamp_ms), (59, time_of(59)));
 }
 
@@ -172,8 +173,8 @@ fn timestamps_out_of_order_are_found_in_offset_order() {
     }
     for wanted in 0..100 {
         let first = times.iter().position(|time| *time >= wanted).map(|at| at as i64);
-        let found = log.offset_for_timestamp(NOW_MS + wanted).unwrap().map(|found| found.offset);
+        let found = log.offset_for_timestamp(NOW_MS + wanted, Reach::Disk).unwrap().map(|found| found.offset);
         assert_eq!(found, first, "{wanted}");
     }
-    assert_eq!(log.offset_of_max_timestamp().unwrap().unwrap().offset, 4);
+    assert_eq!(log.offset_of_max_timestamp(Reach::Disk).unwrap().unwrap().offset, 4);
 }

@@ -5,6 +5,7 @@ mod storage_support;
 
 use bytes::Bytes;
 use odradek_core::compress::Compression;
+use odradek_core::fs::Reach;
 use odradek_core::log::config::{CleanupPolicy, LogConfig};
 use odradek_core::log::error::LogError;
 use odradek_core::log::types::{AppendOrigin, ReadBound};
@@ -122,7 +123,7 @@ fn log_append_time_stamps_the_batch_and_renews_its_checksum() {
     let found = headers(&read_bytes(&log, 0, 1 << 20, ReadBound::LogEnd));
     assert!(found[0].is_log_append_time());
     assert_eq!(found[0].max_timestamp, NOW_MS + 5000);
-    let first = log.offset_for_timestamp(NOW_MS).unwrap().unwrap();
+    let first = log.offset_for_timestamp(NOW_MS, Reach::Disk).unwrap().unwrap();
     assert_eq!((first.offset, first.timestamp_ms), (0, NOW_MS + 5000));
 }
 

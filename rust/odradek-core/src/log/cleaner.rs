@@ -56,7 +56,7 @@ pub(super) fn assess(log: &Arc<PartitionLog>, now_ms: i64) -> Result<Option<Dirt
     let end_of = |at: usize| segments[at + 1].base_offset();
     if config.min_compaction_lag_ms > 0 {
         for (at, segment) in closed.iter().enumerate().filter(|(at, _)| end_of(*at) > first_dirty) {
-            let newest = segment.greatest_timestamp(config.index_interval_bytes)?.timestamp_ms;
+            let newest = segment.greatest_timestamp(config.index_interval_bytes, Reach::Disk)?.timestamp_ms;
             if newest > now_ms.saturating_sub(config.min_compaction_lag_ms) {
                 end = end.min(segments[at].base_offset().max(first_dirty));
                 break;

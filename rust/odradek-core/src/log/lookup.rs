@@ -8,25 +8,26 @@ use super::partition_log::PartitionLog;
 use super::record_rules;
 use super::segment::Segment;
 use super::types::TimestampOffset;
-use crate::fs::Reach;
+use crate::fs::{LogFile, Reach};
 
 impl PartitionLog {
     /// First record, in offset order, whose timestamp is at least `timestamp_ms` (ListOffsets by time), exact.
     ///
     /// # Errors
-    /// I/O errors; [`LogError::Batch`] when the batch found can't be decompressed.
-    pub fn offset_for_timestamp(&self, timestamp_ms: i64) -> Result<Option<TimestampOffset>, LogError> {
+    /// I/O errors; [`LogError::Batch`] when the batch found can't be decompressed; with [`Reach::Cache`] one whose
+    /// [`LogError::cold`] tells what is not in the page cache.
+    pub fn offset_for_timestamp(&self, timestamp_ms: i64, reach: Reach) -> Result<Option<TimestampOffset>, LogError> {
         let segments = self.open_segments()?;
         let interval = self.config.load().index_interval_bytes;
         let log_start = self.log_start.load(Ordering::Acquire);
         for segment in segments.iter() {
-            if segment.greatest_timestamp(interval)?.timestamp_ms < timestamp_ms {
+            if segment.greatest_timestamp(interval, reach)?.timestamp_ms < timestamp_ms {
                 continue;
             }
-            let before = segment.times.lookup_before(&segment.files, timestamp_ms);
+            let before = segment.times.lookup_before(&segment.files, timestamp_ms, reach);
             let before = before.map_err(|source| segment.error("read the time index of", source))?;
             let from = before.map_or(segment.base_offset(), |entry| entry.offset + 1).max(log_start);
-            let found = first_record(segment, from, interval, |located, batch| {
+            let found = first_record(segment, from, (interval, reach), |located, batch| {
                 if located.header.max_timestamp < timestamp_ms {
                     return Ok(None);
                 }
@@ -43,14 +44,14 @@ impl PartitionLog {
     ///
     /// # Errors
     /// As [`Self::offset_for_timestamp`].
-    pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
+    pub fn offset_of_max_timestamp(&self, reach: Reach) -> Result<Option<TimestampOffset>, LogError> {
         let segments = self.open_segments()?;
         let interval = self.config.load().index_interval_bytes;
         let mut greatest = -1;
         for segment in segments.iter() {
-            greatest = greatest.max(segment.greatest_timestamp(interval)?.timestamp_ms);
+            greatest = greatest.max(segment.greatest_timestamp(interval, reach)?.timestamp_ms);
         }
-        if greatest < 0 { Ok(None) } else { self.offset_for_timestamp(greatest) }
+        if greatest < 0 { Ok(None) } else { self.offset_for_timestamp(greatest, reach) }
     }
 }
 
@@ -58,13 +59,14 @@ impl PartitionLog {
 fn first_record(
     segment: &Segment,
     offset: i64,
-    interval: u64,
+    (interval, reach): (u64, Reach),
     pick: impl Fn(&Located, &dyn Fn() -> Result<Vec<u8>, LogError>) -> Result<Option<TimestampOffset>, LogError>,
 ) -> Result<Option<TimestampOffset>, LogError> {
     let len = segment.len();
-    let Some(first) = segment.find(offset, len, interval, Reach::Disk)? else { return Ok(None) };
+    let Some(first) = segment.find(offset, len, interval, reach)? else { return Ok(None) };
     let file = segment.file()?;
-    let mut scanner = BatchScanner::new(&*file, first.position, len);
+    let file = reach.of(&file);
+    let mut scanner = BatchScanner::new(&file, first.position, len);
     while let Some(located) = scanner.next_batch().map_err(|source| segment.error("read", source))? {
         let read_batch = || {
             let mut batch = vec![0; located.header.size()];

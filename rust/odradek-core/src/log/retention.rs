@@ -13,6 +13,7 @@ use super::file_names::{DELETED, LOG, SEGMENT_SUFFIXES, SNAPSHOT, segment_file, 
 use super::log_dir::LogDir;
 use super::partition_log::{PartitionLog, Phase, Writer};
 use super::segment::Segment;
+use crate::fs::Reach;
 
 impl PartitionLog {
     /// DeleteRecords: moves the log start up to `offset` (-1 = high watermark); returns the new log start.
@@ -144,7 +145,7 @@ fn segment_age_reference(segment: &Segment, interval: u64) -> Result<i64, LogErr
         // Compaction left nothing in it.
         return Ok(i64::MIN);
     }
-    let greatest = segment.greatest_timestamp(interval)?.timestamp_ms;
+    let greatest = segment.greatest_timestamp(interval, Reach::Disk)?.timestamp_ms;
     if greatest >= 0 {
         return Ok(greatest);
     }

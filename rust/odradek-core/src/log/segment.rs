@@ -203,8 +203,8 @@ impl Segment {
     }
 
     /// The greatest timestamp and the last offset of its batch; [`NO_TIME`] when no batch has one.
-    pub fn greatest_timestamp(&self, index_interval_bytes: u64) -> Result<TimeOffset, LogError> {
-        self.prepare(index_interval_bytes, Reach::Disk)?;
+    pub fn greatest_timestamp(&self, index_interval_bytes: u64, reach: Reach) -> Result<TimeOffset, LogError> {
+        self.prepare(index_interval_bytes, reach)?;
         Ok(self.greatest.lock().unwrap_or(NO_TIME))
     }
 

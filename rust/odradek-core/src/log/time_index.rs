@@ -67,8 +67,13 @@ impl TimeIndex {
     }
 
     /// The last entry below `timestamp_ms`: no batch up to its offset has a record at or after that time.
-    pub fn lookup_before(&self, files: &SegmentFiles, timestamp_ms: i64) -> io::Result<Option<TimeOffset>> {
-        let found = self.entries.floor(files, Reach::Disk, |entry| split(entry).0 < timestamp_ms)?;
+    pub fn lookup_before(
+        &self,
+        files: &SegmentFiles,
+        timestamp_ms: i64,
+        reach: Reach,
+    ) -> io::Result<Option<TimeOffset>> {
+        let found = self.entries.floor(files, reach, |entry| split(entry).0 < timestamp_ms)?;
         Ok(found.map(|entry| Self::decode(files, &entry)))
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use crate::fs::Cold;
+use crate::fs::{Cold, Reach};
 
 /// Helpers of a broker at most; also how many reads the disk is given at once.
 const MAX_HELPERS: usize = 8;
@@ -32,6 +32,35 @@ pub enum Warmed {
     Yes,
     /// The disk failed, or there is no helper: whoever needs the bytes has to read them itself.
     No,
+}
+
+/// How far the attempts of one request reach: not to the disk, unless that leads nowhere.
+pub struct Attempts {
+    reach: Reach,
+    left: u32,
+}
+
+impl Attempts {
+    /// After `most` of them that found something cold the next one waits for the disk itself: what was warmed is driven
+    /// out again before it can be used.
+    #[must_use]
+    pub fn at_most(most: u32) -> Self {
+        Self { reach: Reach::Cache, left: most }
+    }
+
+    /// How far the next one reaches.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Takes note of what became of the cold ranges that an attempt found.
+    pub fn note(&mut self, warmed: Warmed) {
+        self.left = self.left.saturating_sub(1);
+        if warmed == Warmed::No || self.left == 0 {
+            self.reach = Reach::Disk;
+        }
+    }
 }
 
 struct Job {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::ApiKey;
 
 use super::control::ControlRequest;
 use super::handlers::fetch::FetchPlan;
+use super::handlers::list_offsets::OffsetsPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
@@ -32,6 +33,8 @@ pub enum Routed {
     Produce(Box<WaitingProduce>),
     /// It is to be attempted.
     Fetch(Box<FetchPlan>),
+    /// It is to be attempted, too.
+    Offsets(Box<OffsetsPlan>),
     /// It is for Python; token, connection and peer are still to be filled in.
     Control {
         /// How its response begins.
@@ -114,7 +117,7 @@ pub fn route(
             }
         }
         ApiKey::ApiVersions => api_versions::handle(state, &header, body, out)?,
-        ApiKey::ListOffsets => list_offsets::handle(state, &header, body, out)?,
+        ApiKey::ListOffsets => return Ok(Routed::Offsets(Box::new(list_offsets::plan(state, &header, body)?))),
         ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(state, &header, body, out)?,
         ApiKey::DeleteRecords => delete_records::handle(state, &header, body, out)?,
         _ => return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version }),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::handlers::fetch::FetchPlan;
+use super::handlers::list_offsets::OffsetsPlan;
 use super::handlers::produce::WaitingProduce;
 use super::memory::Grant;
 use crate::wire::frame::ResponseHead;
@@ -36,6 +37,8 @@ pub enum Slot {
     Produce(Box<WaitingProduce>),
     /// Too few bytes yet. Only ever at the front: a Fetch is not begun before its turn.
     Fetch(Box<FetchPlan>),
+    /// The disk has to be read for it. Only ever at the front, as a Fetch.
+    Offsets(Box<OffsetsPlan>),
 }
 
 impl Slot {
@@ -44,7 +47,7 @@ impl Slot {
         match self {
             Self::Done(frame) => frame.len(),
             Self::Shared(start, rest) => start.len() + rest.len(),
-            Self::Control { .. } | Self::Produce(_) | Self::Fetch(_) => 0,
+            Self::Control { .. } | Self::Produce(_) | Self::Fetch(_) | Self::Offsets(_) => 0,
         }
     }
 }
@@ -57,7 +60,7 @@ pub struct Slots {
 }
 
 impl Default for Slots {
-    /// Numbers start at 1: a Fetch that waits is put in front of the first one.
+    /// Numbers start at 1: a Fetch or ListOffsets that waits is put in front of the first one.
     fn default() -> Self {
         Self { queue: VecDeque::new(), first: 1, done_bytes: 0 }
     }

@@ -10,7 +10,9 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use super::{Connection, End};
+use crate::net::handlers::CloseReason;
 use crate::net::handlers::fetch::{Attempt, FetchPlan};
+use crate::net::handlers::list_offsets::OffsetsPlan;
 use crate::net::handlers::metadata::{self, Answer};
 use crate::net::mailbox::Delivery;
 use crate::net::metrics::count;
@@ -88,6 +90,13 @@ impl Connection {
                         return;
                     }
                 }
+                Some(Slot::Offsets(_)) if self.cold.is_none() => {
+                    if let Some(Slot::Offsets(plan)) = self.slots.pop()
+                        && self.try_offsets(plan).is_err()
+                    {
+                        return self.refuse();
+                    }
+                }
                 _ => return,
             }
         }
@@ -145,6 +154,31 @@ impl Connection {
         }
     }
 
+    /// Answers a ListOffsets and returns the bytes of the answer, or puts it at the front of the slots until what it
+    /// needs was read.
+    pub(super) fn try_offsets(&mut self, mut plan: Box<OffsetsPlan>) -> Result<usize, CloseReason> {
+        let cold = plan.attempt(&self.state);
+        if !cold.is_empty() {
+            plan.detach();
+            self.slots.push_front(Slot::Offsets(plan));
+            self.cold = Some(self.state.cold_reads.begin(cold));
+            return Ok(0);
+        }
+        if self.gate.close_at.is_some() {
+            self.close_unanswered();
+            return Ok(0);
+        }
+        let out = self.output.tail();
+        let before = out.len();
+        match plan.write(out) {
+            Ok(()) => Ok(out.len() - before),
+            Err(reason) => {
+                out.truncate(before);
+                Err(reason)
+            }
+        }
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() || self.cold.is_some() {
             return Ok(());
@@ -161,13 +195,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ready when what was cold has been read: the Fetch, or the output, can go on.
+    /// Ready when what was cold has been read: the Fetch or ListOffsets, or the output, can go on.
     pub(super) fn poll_cold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(read) = &mut self.cold else { return Poll::Pending };
         let warmed = ready!(Pin::new(read).poll(cx));
         self.cold = None;
-        if let Some(Slot::Fetch(plan)) = self.slots.front_mut() {
-            plan.note_warmed(warmed);
+        match self.slots.front_mut() {
+            Some(Slot::Fetch(plan)) => plan.note_warmed(warmed),
+            Some(Slot::Offsets(plan)) => plan.note_warmed(warmed),
+            _ => {}
         }
         Poll::Ready(())
     }

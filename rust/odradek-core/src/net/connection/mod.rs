@@ -5,9 +5,10 @@
 //! nothing moves, then leaves wakers with the socket, the partitions it waits on, the memory bound, the disk and the timer.
 //!
 //! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
-//! full, and a Fetch waits for its turn, so a client that doesn't read its answers costs no memory. Requests other than
-//! Produce and Fetch also wait until the thread has time for them (`turn`), and a connection whose last requests
-//! were such isn't even read before: among many that became ready together, those with data are served first.
+//! full, and a Fetch or ListOffsets waits for its turn, so a client that doesn't read its answers costs no memory.
+//! Requests other than Produce and Fetch also wait until the thread has time for them (`turn`), and a connection whose
+//! last requests were such isn't even read before: among many that became ready together, those with data are served
+//! first.
 //!
 //! Here is the way in, and when what is done; `answers.rs` is the way out.
 
@@ -86,7 +87,7 @@ pub struct Connection {
     reader: Reader,
     slots: Slots,
     output: Output,
-    /// What the Fetch at the front of the slots, or else the output, needs from the disk before it can go on.
+    /// What the Fetch or ListOffsets at the front of the slots, or else the output, needs from the disk to go on.
     cold: Option<ColdRead>,
     /// A request that found the control queue full.
     refused_by_queue: Option<Box<Submission>>,
@@ -255,7 +256,8 @@ impl Connection {
             }
             let api_key = api_key(&bytes[LENGTH_BYTES..]);
             let is_fetch = api_key == Some(ApiKey::Fetch as i16);
-            if is_fetch && !(self.slots.is_empty() && self.output.is_empty()) {
+            let may_be_cold = is_fetch || api_key == Some(ApiKey::ListOffsets as i16);
+            if may_be_cold && !(self.slots.is_empty() && self.output.is_empty()) {
                 return nothing(Taken::Blocked);
             }
             let is_data = is_fetch || api_key == Some(ApiKey::Produce as i16);
@@ -363,6 +365,7 @@ impl Connection {
                 self.slots.push(Slot::Produce(waiting));
             }
             Routed::Fetch(plan) => self.try_fetch(plan),
+            Routed::Offsets(plan) => answered = self.try_offsets(plan)?,
             Routed::Control { head, mut request } => {
                 count(&counters.control_requests, 1);
                 let mut grant = None;
@@ -396,7 +399,7 @@ impl Connection {
             Slot::Fetch(_) if is_cold => None,
             Slot::Fetch(plan) => Some(plan.deadline),
             Slot::Produce(waiting) => Some(waiting.deadline),
-            Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } => None,
+            Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } | Slot::Offsets(_) => None,
         });
         let Some(deadline) = deadlines.chain(self.gate.deadline()).min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -1,9 +1,10 @@
 //! Fetch 4-18: whole batches from the page cache, at once or when there are enough.
 //!
-//! A request becomes a [`FetchPlan`] that owns all it needs. [`FetchPlan::attempt`] looks into the logs; below `min.bytes` the plan waits on its partitions and looks again when one of them
-//! changes, and when `max.wait.ms` is over it is answered with what there is. What is not in the page cache it does not
-//! wait for: it says so and is attempted again when it is there. Small ranges of records are loaded while
-//! they are looked through, large ones go from the file to the socket.
+//! A request becomes a [`FetchPlan`] that owns all it needs. [`FetchPlan::attempt`] looks into the logs; below `min.bytes`
+//! the plan waits on its partitions and looks again when one of them changes, and when `max.wait.ms` is over it is
+//! answered with what there is. What is not in the page cache it does not wait for: it says so and is attempted again
+//! when it is there. Small ranges of records are loaded while they are looked through, large ones go from the file to
+//! the socket.
 //! Left out: reading from followers (preferred read replica is always -1), records in tiered storage.
 
 use std::collections::HashMap;
@@ -22,11 +23,11 @@ use uuid::Uuid;
 use super::CloseReason;
 use super::fetch_session::{FINAL_EPOCH, INITIAL_EPOCH, Session, WantedPartition};
 use super::resolve::{TopicKey, check_epoch, hosted_topic, partition};
-use crate::fs::{Cold, Reach};
+use crate::fs::Cold;
 use crate::log::error::LogError;
 use crate::log::read_buffer::{Preload, ReadBuffer};
 use crate::log::types::{FileSlice, ReadBound};
-use crate::net::cold_reads::Warmed;
+use crate::net::cold_reads::{Attempts, Warmed};
 use crate::net::output::FilePart;
 use crate::net::state::NetState;
 use crate::partition::Partition;
@@ -40,8 +41,7 @@ use crate::wire::requests::decode;
 const LOADED_RANGE_BYTES: usize = 256 << 10;
 /// At most this much of one response is loaded.
 const LOADED_TOTAL_BYTES: usize = 1 << 20;
-/// Attempts of one request that found something cold, before the next one waits for the disk itself: what was warmed is
-/// driven out again before it can be used.
+/// Attempts of one request that found something cold, before the next one waits for the disk itself.
 const MAX_COLD_ATTEMPTS: u32 = 32;
 
 enum Mode {
@@ -77,8 +77,7 @@ pub struct FetchPlan {
     /// When it is answered at the latest.
     pub deadline: Instant,
     registered: bool,
-    reach: Reach,
-    cold_attempts: u32,
+    attempts: Attempts,
 }
 
 /// What came of an attempt.
@@ -153,8 +152,7 @@ pub fn plan(
         max_bytes: usize::try_from(request.max_bytes.min(state.config.fetch_max_bytes)).unwrap_or(0),
         deadline: Instant::now() + wait,
         registered: false,
-        reach: Reach::Cache,
-        cold_attempts: 0,
+        attempts: Attempts::at_most(MAX_COLD_ATTEMPTS),
     }))
 }
 
@@ -270,10 +268,7 @@ impl FetchPlan {
 
     /// Takes note of what became of the cold ranges that an attempt found.
     pub fn note_warmed(&mut self, warmed: Warmed) {
-        self.cold_attempts += 1;
-        if warmed == Warmed::No || self.cold_attempts >= MAX_COLD_ATTEMPTS {
-            self.reach = Reach::Disk;
-        }
+        self.attempts.note(warmed);
     }
 
     fn look(&self, state: &NetState, last: bool, mut preload: Option<&mut Preload<'_>>) -> Attempt {
@@ -333,7 +328,7 @@ impl FetchPlan {
             return Ok((head, None));
         }
         let max_bytes = target.max_bytes().min(room);
-        match log.read_into(wanted.fetch_offset, max_bytes, at_least_one, self.bound, self.reach, preload) {
+        match log.read_into(wanted.fetch_offset, max_bytes, at_least_one, self.bound, self.attempts.reach(), preload) {
             Ok(result) => {
                 let head = PartitionHead {
                     index: wanted.index,
