@@ -7,6 +7,7 @@ import pytest
 
 from odradek.client.consumer.handover import Handover
 from odradek.client.consumer.settling import settle
+from odradek.client.consumer.subscription import Holdings
 
 
 class Interrupted(Handover):
@@ -25,9 +26,9 @@ class Interrupted(Handover):
 async def test_an_event_taken_when_ctrl_c_comes_is_settled_by_the_next_poll():
     handover = Interrupted(asyncio.get_running_loop(), lambda: None)
     core = SimpleNamespace(handover=handover, called_back=[], commit_due=False, errors=[], position_soon=lambda: None)
+    core.holdings = Holdings()
     posted = asyncio.ensure_future(handover.lost())
     await asyncio.sleep(0)
-    core.holdings = SimpleNamespace(held=frozenset, callbacks=None)
     core.take_over = lambda _target: []
     with pytest.raises(KeyboardInterrupt):
         list(settle(core))
@@ -41,7 +42,7 @@ async def test_an_event_taken_when_ctrl_c_comes_is_dropped_with_the_rest_when_th
     posted = asyncio.ensure_future(handover.assign([]))
     await asyncio.sleep(0)
     with pytest.raises(KeyboardInterrupt):
-        list(settle(SimpleNamespace(handover=handover)))
+        list(settle(SimpleNamespace(handover=handover, holdings=Holdings())))
     handover.clear()
     await asyncio.wait_for(posted, 10)
     assert handover.take() is None
