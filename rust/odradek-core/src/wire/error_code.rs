@@ -255,7 +255,7 @@ mod tests {
     /// The table of codes lives in Python; ours says the same of each row.
     #[test]
     fn names_and_reactions_are_those_of_the_python_table() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/odradek/errors.py");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/odradek/kafka_errors.py");
         let table = std::fs::read_to_string(path).expect("the table");
         // A row that is too long for a line stands in brackets, a cell a line.
         let table = table.replace("(\n        ", "").replace(",\n        ", ", ");
