@@ -22,6 +22,8 @@ __all__ = [
     "NativeProducer",
     "Record",
     "RecordBatch",
+    "Turn",
+    "TurnCall",
     "__version__",
     "build_profile",
     "compress",
@@ -344,6 +346,26 @@ def note_fork() -> None:
     """Say that this process is the child of a fork: clients made before it refuse to work. `client/native.py` calls it."""
 
 @final
+class Turn:
+    """One thread at a time in a client that is not made for several; that one may come again, from a callback."""
+
+    def __new__(cls) -> Self: ...
+    def call(self, begin: Callable[[], object]) -> TurnCall:
+        """Return what a `with` statement takes the turn by, and gives it back by.
+
+        `begin` is called in the turn, before the block; what it raises gives the turn back. Ctrl-C finds no place between
+        the taking and the block.
+        """
+
+@final
+class TurnCall:
+    """One call, in its turn."""
+
+    def __enter__(self) -> None:
+        """Take the turn. Raises UsageError while another thread has it, and what `begin` raises."""
+    def __exit__(self, _kind: object, _error: object, _traceback: object) -> None: ...
+
+@final
 class ClusterClient:
     """The client's transport: connections to the brokers of one cluster, their metadata, requests and answers.
 
@@ -406,6 +428,8 @@ class ClusterClient:
         """Take topics out of those that every refresh asks for."""
     def watch_all(self, yes: bool) -> None:
         """Whether every refresh asks for all topics there are."""
+    def silent(self) -> list[str]:
+        """Return "HOST:PORT" of servers that have been asked and have not answered yet."""
     def learn_broker(self, node: int, host: str, port: int) -> None:
         """Make a broker known that an answer named before the metadata did."""
     def close(self, grace_ms: int) -> None:

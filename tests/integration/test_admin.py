@@ -313,5 +313,5 @@ def test_a_number_that_no_request_can_carry_is_refused(admin: odradek.Admin, top
         lambda: admin.alter_group_offsets("g", {one: 2**63}),
         lambda: admin.create_topics(odradek.NewTopic("t", partitions=2**31)),
     ):
-        with pytest.raises(ConfigError, match="too large"):
+        with pytest.raises(ConfigError, match=r"too large|is no offset|is not allowed"):
             call()

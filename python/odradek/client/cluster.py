@@ -13,6 +13,7 @@ from uuid import UUID
 from odradek.client.backoff import Backoff
 from odradek.client.metadata import ClusterInfo, answered, cluster_info, error_code
 from odradek.client.native import ClusterClient
+from odradek.client.own_loop import OwnLoop
 from odradek.errors import ClosedError, ConfigError, DisconnectedError, ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.answers import decode_answer, kio_versions
 from odradek.protocol.api_keys import ApiKey
@@ -52,7 +53,8 @@ class Cluster:
         Raises:
             ConfigError: a value that the transport can't use.
         """
-        self._loop = asyncio.get_running_loop()
+        self.own_loop = OwnLoop()
+        self._loop = self.own_loop.loop
         self._request_timeout = int(options.get("request.timeout.ms", 30_000)) / 1000
         self._backoff = (
             int(options.get("retry.backoff.ms", 100)) / 1000,

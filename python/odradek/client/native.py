@@ -16,6 +16,8 @@ from odradek._native import (
     Fetcher,
     ManyFuture,
     NativeProducer,
+    Turn,
+    TurnCall,
     note_fork,
 )
 
@@ -29,6 +31,8 @@ __all__ = [
     "Fetcher",
     "ManyFuture",
     "NativeProducer",
+    "Turn",
+    "TurnCall",
 ]
 
 os.register_at_fork(after_in_child=note_fork)

@@ -82,6 +82,13 @@ class ClientOptions:
         rendered = {name: table[name].render(value) for name, value in self.values.items()}
         return {name: text for name, text in rendered.items() if text is not None}
 
+    def shown(self, client: str, *, closed: bool) -> str:
+        """Return how a client shows itself: "<odradek.Consumer of localhost:9092, group 'billing', closed>"."""
+        servers = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.bootstrap)
+        group = self.values.get("group.id")
+        parts = [f"{client} of {servers}", *([] if group is None else [f"group {group!r}"]), *(["closed"] * closed)]
+        return f"<{', '.join(parts)}>"
+
     def __getitem__(self, name: str) -> Value:
         """Return a value by its dotted name; None where it has none or is a callable (see `callables`)."""
         return None if name in self.callables else self.values[name]

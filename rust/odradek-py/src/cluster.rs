@@ -144,6 +144,10 @@ impl PyClusterClient {
         self.cluster().watch_all_topics(yes);
     }
 
+    fn silent(&self) -> Vec<String> {
+        self.cluster().silent()
+    }
+
     fn learn_broker(&self, node: i32, host: &str, port: u16) {
         self.cluster().learn_broker(node, host, port);
     }

@@ -34,13 +34,14 @@ mod classes {
     import_exception!(odradek.errors, StorageError);
     import_exception!(odradek.errors, TimeoutError);
     import_exception!(odradek.errors, UnsupportedVersionError);
+    import_exception!(odradek.errors, UsageError);
 }
 
 use classes::{
     BufferFullError, ClientError, ClosedError, ConfigError, CorruptBatchError, CorruptRecordError, DataDirLockedError,
     DisconnectedError, ForkedError, InternalError, KafkaError, LogDirOfflineError, NoBrokersAvailableError,
     NoOffsetForPartitionError, NotLeaderOrFollowerError, OffsetOutOfRangeError, RecordTooLargeError,
-    RemoteProtocolError, StorageError, TimeoutError, UnsupportedVersionError,
+    RemoteProtocolError, StorageError, TimeoutError, UnsupportedVersionError, UsageError,
 };
 
 /// The exception of a log's error.
@@ -120,6 +121,11 @@ pub fn from_code(code: i16, text: String) -> PyErr {
         let made = py.get_type::<KafkaError>().call_method1("of", (code, text));
         made.map_or_else(|error| error, PyErr::from_value)
     })
+}
+
+/// The exception of a call while another thread is in one.
+pub fn used_twice() -> PyErr {
+    UsageError::new_err("another thread is in a call of this consumer; give each thread a consumer of its own")
 }
 
 /// The exception of a bug of ours.

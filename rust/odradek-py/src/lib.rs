@@ -1,5 +1,6 @@
 //! The `odradek._native` module: registers what the other files define, nothing else.
 
+mod arguments;
 mod arrow_batch;
 mod buffer;
 mod cluster;
@@ -17,6 +18,7 @@ mod producer_future;
 mod producer_many;
 mod producer_record;
 mod record;
+mod turn;
 
 use pyo3::prelude::*;
 
@@ -38,5 +40,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     engine::register(module)?;
     cluster::register(module)?;
     producer::register(module)?;
-    consumer::register(module)
+    consumer::register(module)?;
+    turn::register(module)
 }

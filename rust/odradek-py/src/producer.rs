@@ -15,10 +15,11 @@ use odradek_core::client::producer::{Producer, Sent};
 use odradek_core::clock::{Clock, SystemClock};
 use odradek_core::record::reader::Header;
 use parking_lot::{Condvar, Mutex};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::arguments::{Callback, PartitionNumber, Seconds, TimestampMs, topic_name};
 use crate::producer_arrow::ArrowRows;
 use crate::producer_calls::{Call, Dispatcher, dispatch, hang, start_dispatcher, wait_for_calls};
 use crate::producer_future::{
@@ -37,7 +38,8 @@ pub struct Opened {
 }
 
 /// The native half of both producers. `odradek.Producer` subclasses it, so that `send` has no Python frame.
-#[pyclass(frozen, subclass, weakref, name = "NativeProducer", module = "odradek._native")]
+// Its name is what errors and `help` show; the module has it as `NativeProducer`.
+#[pyclass(frozen, subclass, weakref, name = "Producer", module = "odradek._native")]
 pub struct NativeProducer {
     opened: OnceLock<Opened>,
 }
@@ -49,11 +51,11 @@ pub struct Arguments<'a, 'py> {
     /// Key; `None` = null.
     pub key: Option<&'a Bound<'py, PyAny>>,
     /// Partition, if the caller chose it.
-    pub partition: Option<i32>,
+    pub partition: Option<PartitionNumber>,
     /// Headers, if any.
     pub headers: &'a [Header<'a>],
     /// Timestamp, if not now.
-    pub timestamp_ms: Option<i64>,
+    pub timestamp_ms: Option<TimestampMs>,
 }
 
 /// What a send came to that is not to wait.
@@ -67,7 +69,7 @@ pub enum Tried {
 }
 
 /// `partition`, `headers`, `timestamp_ms` and `on_delivery` of a `_try_send`.
-type Rest<'py> = (Option<i32>, Option<Bound<'py, PyAny>>, Option<i64>, Option<Bound<'py, PyAny>>);
+type Rest<'py> = (Option<PartitionNumber>, Option<Bound<'py, PyAny>>, Option<TimestampMs>, Option<Callback<'py>>);
 
 /// Where the I/O thread puts a topic that a thread waits for.
 type Found = (Mutex<Option<Result<Arc<Topic>, ClientError>>>, Condvar);
@@ -110,8 +112,10 @@ impl Opened {
         };
         let timestamp_ms = match arguments.timestamp_ms {
             None => SystemClock.now_ms(),
-            Some(given) if given >= 0 => given,
-            Some(given) => return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0"))),
+            Some(TimestampMs(given)) if given >= 0 => given,
+            Some(TimestampMs(given)) => {
+                return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0")));
+            }
         };
         let record = NewRecord { timestamp_ms, key, value, headers: arguments.headers };
         self.producer.check_size(&record).map_err(|error| from_client(&error))?;
@@ -134,7 +138,7 @@ impl Opened {
         &self,
         py: Python<'_>,
         topic: &Topic,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         record: &NewRecord<'_>,
         spare: &mut Option<Buffer>,
     ) -> PyResult<Tried> {
@@ -218,9 +222,9 @@ impl Opened {
         topic.unwrap_or(Err(ClientError::Closed)).map_err(|error| from_client(&error))
     }
 
-    fn placed(&self, py: Python<'_>, slot: &Slot, on_delivery: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    fn placed(&self, py: Python<'_>, slot: &Slot, on_delivery: Option<&Callback<'_>>) -> PyResult<bool> {
         let function = match (on_delivery, &self.on_delivery) {
-            (Some(function), _) => function.clone().unbind(),
+            (Some(Callback(function)), _) => function.clone().unbind(),
             (None, Some(function)) => function.clone_ref(py),
             (None, None) => return Ok(false),
         };
@@ -234,16 +238,9 @@ impl Opened {
     }
 }
 
-pub fn checked(partition: i32) -> PyResult<usize> {
+pub fn checked(PartitionNumber(partition): PartitionNumber) -> PyResult<usize> {
     usize::try_from(partition)
         .map_err(|_| PyValueError::new_err(format!("partition is {partition}; it can't be below 0")))
-}
-
-fn topic_name<'a, 'py>(topic: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
-    topic.cast::<PyString>().map_err(|_| {
-        let class = topic.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        PyTypeError::new_err(format!("topic is {class}; it must be str"))
-    })
 }
 
 #[pymethods]
@@ -280,10 +277,10 @@ impl NativeProducer {
         topic: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
         key: Option<&Bound<'py, PyAny>>,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
-        on_delivery: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<TimestampMs>,
+        on_delivery: Option<Callback<'py>>,
     ) -> PyResult<DeliveryFuture> {
         let opened = self.opened()?;
         let headers = headers.map(HeaderList::of).transpose()?.unwrap_or_default();
@@ -295,7 +292,7 @@ impl NativeProducer {
         })?;
         let Tried::Placed(placed, timestamp_ms) = tried else { return Err(from_client(&ClientError::Closed)) };
         let slot = opened.slot(placed, timestamp_ms);
-        if opened.placed(py, &slot, on_delivery)? {
+        if opened.placed(py, &slot, on_delivery.as_ref())? {
             start_dispatcher(py, opened.producer.shared())?;
         }
         Ok(DeliveryFuture { slot })
@@ -336,9 +333,9 @@ impl NativeProducer {
         topic: &Bound<'py, PyAny>,
         values: &Bound<'py, PyAny>,
         keys: Option<&Bound<'py, PyAny>>,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
+        timestamp_ms: Option<TimestampMs>,
     ) -> PyResult<ManyFuture> {
         let opened = self.opened()?;
         let many = self._start_many(timestamp_ms)?;
@@ -369,9 +366,9 @@ impl NativeProducer {
         table: &Bound<'py, PyAny>,
         value: &str,
         key: Option<&str>,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
+        timestamp_ms: Option<TimestampMs>,
     ) -> PyResult<ManyFuture> {
         let opened = self.opened()?;
         let many = self._start_many(timestamp_ms)?;
@@ -404,7 +401,7 @@ impl NativeProducer {
         many: &ManyFuture,
         topic: &Bound<'_, PyAny>,
         rows: &ArrowRows,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<i64> {
         let opened = self.opened()?;
@@ -417,13 +414,16 @@ impl NativeProducer {
     }
 
     #[pyo3(signature = (timestamp_ms=None))]
-    fn _start_many(&self, timestamp_ms: Option<i64>) -> PyResult<ManyFuture> {
-        if let Some(given) = timestamp_ms
+    fn _start_many(&self, timestamp_ms: Option<TimestampMs>) -> PyResult<ManyFuture> {
+        if let Some(TimestampMs(given)) = timestamp_ms
             && given < 0
         {
             return Err(PyValueError::new_err(format!("timestamp_ms is {given}; it can't be below 0")));
         }
-        Ok(ManyFuture::new(&self.opened()?.producer, timestamp_ms.unwrap_or_else(|| SystemClock.now_ms())))
+        Ok(ManyFuture::new(
+            &self.opened()?.producer,
+            timestamp_ms.map_or_else(|| SystemClock.now_ms(), |given| given.0),
+        ))
     }
 
     #[pyo3(signature = (many, topic, values, keys, start, partition, headers))]
@@ -435,7 +435,7 @@ impl NativeProducer {
         values: &Bound<'py, PyTuple>,
         keys: Option<&Bound<'py, PyTuple>>,
         start: usize,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(usize, i64)> {
         let opened = self.opened()?;
@@ -482,7 +482,8 @@ impl NativeProducer {
     ///     TimeoutError: after `timeout` seconds; says how many records are left, or that callbacks are. They stay under way.
     /// Blocks without the GIL; Ctrl-C works.
     #[pyo3(signature = (timeout=None))]
-    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+    fn flush(&self, py: Python<'_>, timeout: Option<Seconds>) -> PyResult<()> {
+        let timeout = timeout.map(|Seconds(seconds)| seconds);
         let producer = &self.opened()?.producer;
         producer.shared().check_fork().map_err(|error| from_client(&error))?;
         let until = deadline(timeout)?;
@@ -499,7 +500,13 @@ impl NativeProducer {
 
     /// Return the topic's partitions; waits for metadata as `send` does, or `timeout` seconds.
     #[pyo3(signature = (topic, timeout=None))]
-    fn partitions_for(&self, py: Python<'_>, topic: &str, timeout: Option<f64>) -> PyResult<Vec<usize>> {
+    fn partitions_for(
+        &self,
+        py: Python<'_>,
+        topic: &Bound<'_, PyAny>,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Vec<usize>> {
+        let (topic, timeout) = (topic_name(topic)?.to_str()?, timeout.map(|Seconds(seconds)| seconds));
         let opened = self.opened()?;
         opened.producer.check().map_err(|error| from_client(&error))?;
         let until = deadline(timeout)?.unwrap_or_else(|| Instant::now() + opened.producer.shared().settings.max_block);
@@ -577,7 +584,7 @@ impl Opened {
 
 /// Adds this file's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<NativeProducer>()?;
+    module.add("NativeProducer", module.py().get_type::<NativeProducer>())?;
     module.add_class::<DeliveryFuture>()?;
     module.add_class::<AsyncDeliveryFuture>()?;
     module.add_class::<ManyFuture>()?;

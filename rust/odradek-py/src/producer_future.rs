@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString};
 
+use crate::arguments::Seconds;
 use crate::error;
 use crate::producer_calls::{Call, hang, log_failure, start_dispatcher};
 
@@ -149,14 +150,16 @@ impl DeliveryFuture {
     ///     ClosedError: the producer was closed before it was delivered. RecordTooLargeError, DisconnectedError, ...
     /// Blocks without the GIL; Ctrl-C works.
     #[pyo3(signature = (timeout=None))]
-    fn result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn result<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = timeout.map(|Seconds(seconds)| seconds);
         self.slot.wait(py, timeout)?;
         self.slot.outcome(py)?
     }
 
     /// Wait and return why the record failed; None if it was written. As `result` otherwise.
     #[pyo3(signature = (timeout=None))]
-    fn exception<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn exception<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let timeout = timeout.map(|Seconds(seconds)| seconds);
         self.slot.wait(py, timeout)?;
         Ok(self.slot.outcome(py)?.err().map(|error| error.into_value(py).into_bound(py).into_any()))
     }
@@ -363,7 +366,8 @@ impl ManyFuture {
 impl ManyFuture {
     /// Wait until every record's fate is known; raises TimeoutError after `timeout` seconds. Makes no list.
     #[pyo3(signature = (timeout=None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+    fn wait(&self, py: Python<'_>, timeout: Option<Seconds>) -> PyResult<()> {
+        let timeout = timeout.map(|Seconds(seconds)| seconds);
         let until = deadline(timeout)?;
         for state in self.states() {
             if state.is_done() {
@@ -386,14 +390,14 @@ impl ManyFuture {
     /// Raises:
     ///     As `DeliveryFuture.result`, for the first record that failed.
     #[pyo3(signature = (timeout=None))]
-    fn result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
+    fn result<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> PyResult<Bound<'py, PyList>> {
         self.wait(py, timeout)?;
         self.outcomes(py)
     }
 
     /// Wait and return why the first of those records failed that did; None if all were written.
     #[pyo3(signature = (timeout=None))]
-    fn exception<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn exception<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.wait(py, timeout)?;
         Ok(self.first_error().map(|error| error.into_value(py).into_bound(py).into_any()))
     }

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use crate::arguments::{PartitionNumber, TimestampMs, class_of};
 use crate::producer::{Arguments, Opened, Tried, checked};
 use crate::producer_arrow::ArrowRows;
 use crate::producer_future::{ManyFuture, from_client};
@@ -23,7 +24,7 @@ pub struct Asked<'a, 'py> {
     /// As many keys, if there are any.
     pub keys: Option<&'a Bound<'py, PyTuple>>,
     /// Partition, if the caller chose it.
-    pub partition: Option<i32>,
+    pub partition: Option<PartitionNumber>,
     /// Headers, if any.
     pub headers: &'a [Header<'a>],
 }
@@ -40,7 +41,10 @@ pub fn listed<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> 
         return Err(PyTypeError::new_err("values and keys are sequences of records, not one"));
     }
     let list = PyList::empty(values.py());
-    for value in values.try_iter()? {
+    let each = values.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!("values and keys are sequences of records; {} is none", class_of(values)))
+    })?;
+    for value in each {
         list.append(value?)?;
     }
     Ok(list.to_tuple())
@@ -61,7 +65,7 @@ impl Opened {
         name: &str,
         rows: &ArrowRows,
         many: &ManyFuture,
-        partition: Option<i32>,
+        partition: Option<PartitionNumber>,
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Tried>> {
         self.producer.check().map_err(|error| from_client(&error))?;
@@ -112,7 +116,7 @@ impl Opened {
             let value = values.get_item(at)?;
             let key = keys.map(|keys| keys.get_item(at)).transpose()?;
             let key = key.as_ref().filter(|key| !key.is_none());
-            let timestamp_ms = Some(many.timestamp_ms());
+            let timestamp_ms = Some(TimestampMs(many.timestamp_ms()));
             let arguments = Arguments { value: &value, key, partition, headers, timestamp_ms };
             match self.send(name, &arguments, |_, _| Ok(None)) {
                 Ok(Tried::Placed(placed, _)) => many.runs().add(&placed.state, placed.index),

@@ -163,3 +163,36 @@ def test_a_second_ctrl_c_while_a_poll_ends_leaves_a_consumer_that_goes_on_where_
         if twice.left > 0:
             break
     assert later > 1, "nothing was interrupted twice"
+
+
+CALLS = {
+    "poll": lambda reader, _one: reader.poll(0.01),
+    "poll_arrow": lambda reader, _one: reader.poll_arrow(0.01),
+    "pause": lambda reader, one: reader.pause(one),
+    "seek": lambda reader, one: reader.seek(one, 0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_ctrl_c_anywhere_in_a_call_leaves_the_consumer_to_other_threads(consumer, topic, produce, unique, call):
+    """Behind the taking of the turn, and before anything would have given it back, it was held until the process ended."""
+    produce(topic, 1)
+    reader, one = consumer(unique("group")), TopicPartition(topic, 0)
+    reader.assign(one)
+    assert reader.position(one) == 0
+    kept = []  # as an interpreter keeps the last exception: with it, the frames of what was interrupted
+    with ThreadPoolExecutor(1) as elsewhere:
+        for place in itertools.count(1):
+            sys.setprofile(CtrlC(place))
+            try:
+                call(reader, one)
+                finished = True
+            except KeyboardInterrupt as error:
+                kept.append(error)
+                finished = False
+            finally:
+                sys.setprofile(None)
+            assert elsewhere.submit(reader.paused).result() <= {one}, f"interrupted at place {place}"
+            if finished:
+                break
+    assert place > 3, "hardly anything was interrupted"

@@ -78,6 +78,9 @@ class Admin:
         self._thread: LoopThread | None = None
         self._closed = False
 
+    def __repr__(self) -> str:
+        return self._twin._options.shown("odradek.Admin", closed=self._closed)  # noqa: SLF001  its own
+
     def close(self) -> None:
         """Close all connections; calls under way in other threads fail with ClosedError. Again is no error."""
         with self._lock:

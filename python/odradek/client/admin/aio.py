@@ -55,8 +55,13 @@ class Admin(TopicCalls, ConfigCalls, GroupCalls, OffsetCalls, BrokerCalls):
         TopicCalls.__init__(admin, options)
         return admin
 
+    def __repr__(self) -> str:
+        return self._options.shown("odradek.aio.Admin", closed=self._closed)
+
     async def close(self) -> None:
         """Close all connections; calls under way fail with ClosedError. Never hangs; again is no error."""
+        if self._made is not None:
+            self._made.own_loop.check()
         self._closed = True
         if self._made is not None:
             await self._made.close()

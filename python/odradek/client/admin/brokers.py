@@ -9,6 +9,7 @@ from odradek.client.admin.calls import Calls
 from odradek.client.admin.outcomes import check, refusal, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import LogDir, LogDirPartition, Reassignment
+from odradek.client.arguments import MAX_INT, is_number, mapping, partition_of, partitions_of, several
 from odradek.client.cluster import ANY
 from odradek.client.metadata import BrokerInfo, ClusterInfo
 from odradek.errors import ConfigError, KafkaError, UnsupportedVersionError
@@ -54,6 +55,8 @@ class BrokerCalls(Calls):
             node: broker id; None = any.
             timeout: seconds; None = `default_api_timeout_ms`.
         """
+        if node is not None and not is_number(node, 0, MAX_INT):
+            raise ConfigError(f"api_versions: {node!r} is no node id; give an int from 0, or None for any broker")
         deadline = self._deadline(timeout)
 
         async def once() -> dict[int, tuple[int, int]]:
@@ -81,8 +84,8 @@ class BrokerCalls(Calls):
             Directories by path, by node id.
         """
         deadline = self._deadline(timeout)
-        nodes = list((await self._metadata(deadline, [])).brokers) if brokers is None else list(dict.fromkeys(brokers))
-        wanted = None if partitions is None else by_topic(TopicPartition(*place) for place in partitions)
+        nodes = list((await self._metadata(deadline, [])).brokers) if brokers is None else _nodes(brokers)
+        wanted = None if partitions is None else by_topic(partitions_of(partitions))
 
         def asked(node: int) -> Any:
             return self._ask(
@@ -126,7 +129,7 @@ class BrokerCalls(Calls):
         """
         if election not in _ELECTIONS:
             raise ConfigError(f"election {election!r} is none of {', '.join(_ELECTIONS)}")
-        wanted = None if partitions is None else by_topic(TopicPartition(*place) for place in partitions)
+        wanted = None if partitions is None else by_topic(partitions_of(partitions))
         deadline = self._deadline(timeout)
         answer = await self._ask_controller(
             deadline,
@@ -165,7 +168,8 @@ class BrokerCalls(Calls):
         Raises:
             InvalidReplicaAssignmentError; KafkaError: NO_REASSIGNMENT_IN_PROGRESS, nothing to stop.
         """
-        wanted = {TopicPartition(*place): nodes for place, nodes in replicas.items()}
+        replicas = mapping("alter_partition_reassignments: replicas", replicas, "of TopicPartition to node ids")
+        wanted = {partition_of(place): nodes for place, nodes in replicas.items()}
         deadline = self._deadline(timeout)
 
         def build(m: Any) -> Any:
@@ -199,7 +203,7 @@ class BrokerCalls(Calls):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> dict[TopicPartition, Reassignment]:
         """Return the partitions that are being moved to other brokers: of those given, or all."""
-        wanted = None if partitions is None else by_topic(TopicPartition(*place) for place in partitions)
+        wanted = None if partitions is None else by_topic(partitions_of(partitions))
         deadline = self._deadline(timeout)
         answer = await self._ask_controller(
             deadline,
@@ -225,6 +229,10 @@ class BrokerCalls(Calls):
             for topic in answer.topics
             for row in topic.partitions
         }
+
+
+def _nodes(brokers: Iterable[int]) -> list[int]:
+    return several("describe_log_dirs: brokers", brokers, int, "a node id")
 
 
 def _outcome(topic: str, number: int, row: Any) -> tuple[TopicPartition, KafkaError | None, None]:

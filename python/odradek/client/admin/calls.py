@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from odradek.client.admin.outcomes import refusal
+from odradek.client.arguments import seconds, text
 from odradek.client.cluster import ANY, CONTROL, CONTROLLER, Cluster
 from odradek.client.metadata import ClusterInfo, error_code
 from odradek.config.client import ClientOptions
@@ -69,10 +70,12 @@ class Calls:
             raise ClosedError("the admin client is closed")
         if self._made is None:
             self._made = Cluster(self._options.texts)
+        self._made.own_loop.check()
         return self._made
 
     def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline(self._options.seconds("default.api.timeout.ms") if timeout is None else timeout)
+        given = seconds(timeout)
+        return Deadline(self._options.seconds("default.api.timeout.ms") if given is None else given)
 
     async def _retrying(self, deadline: Deadline, once: Callable[[], Awaitable[T]]) -> T:
         rests = self._cluster().backoff()
@@ -135,6 +138,7 @@ class Calls:
         versions: tuple[int, int] | None = None,
     ) -> Any:
         """Ask the coordinator of a group, wherever it is at the time."""
+        text("group id", group)
         cluster = self._cluster()
 
         async def once() -> Any:
@@ -180,9 +184,9 @@ class Calls:
                 if isinstance(answer, Exception):
                     errors |= {place: _as_kafka_error(answer) for place in places}
                     continue
-                for place, code, text, value in rows(answer):
+                for place, code, said, value in rows(answer):
                     errors.pop(place, None)
-                    error = refusal(code, _name(place), text)
+                    error = refusal(code, _name(place), said)
                     if error is None:
                         results[place] = value
                     else:

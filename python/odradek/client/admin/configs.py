@@ -18,8 +18,9 @@ from odradek.client.admin.values import (
     ConfigSynonym,
     ResourceKind,
 )
+from odradek.client.arguments import mapping, several
 from odradek.client.cluster import ANY, CONTROLLER
-from odradek.errors import KafkaError
+from odradek.errors import ConfigError, KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 
@@ -27,6 +28,7 @@ __all__ = ["ConfigCalls"]
 
 _SET, _DELETE, _APPEND, _SUBTRACT = range(4)
 """Kafka's `AlterConfigOp.OpType`."""
+_CHANGES: Final = "of ConfigResource to settings and their values"
 _OF_ONE_BROKER: Final = frozenset({"broker", "broker_logger"})
 
 
@@ -57,10 +59,10 @@ class ConfigCalls(Calls):
         Raises:
             UnknownTopicOrPartitionError, InvalidRequestError: there is no such resource.
         """
-        keys = None if names is None else tuple(names)
+        keys = None if names is None else tuple(several("describe_configs: names", names, str, "the name of a setting"))
         deadline = self._deadline(timeout)
         rows: list[tuple[ConfigResource, KafkaError | None, dict[str, ConfigEntry]]] = []
-        for node, some in _by_node(_listed(resources), ANY).items():
+        for node, some in _by_node(_listed("describe_configs: resources", resources), ANY).items():
 
             def build(m: Schema, some: list[ConfigResource] = some) -> Any:
                 return m.DescribeConfigsRequest(
@@ -101,6 +103,9 @@ class ConfigCalls(Calls):
         """
         deadline = self._deadline(timeout)
         rows: list[tuple[ConfigResource, KafkaError | None, None]] = []
+        for resource, settings in mapping("alter_configs: changes", changes, _CHANGES).items():
+            _listed("alter_configs: changes", resource)
+            mapping(f"alter_configs: changes of {resource.name!r}", settings, "of names to values")
         for node, some in _by_node(list(changes), CONTROLLER).items():
 
             def build(m: Schema, some: list[ConfigResource] = some) -> Any:
@@ -133,7 +138,11 @@ class ConfigCalls(Calls):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> list[ConfigResource]:
         """Return what has settings, sorted; of the kinds given, or of all that the broker lists (KIP-1142)."""
-        codes = tuple(RESOURCE_CODES[kind] for kind in kinds)
+        wanted = several("list_config_resources: kinds", kinds, str, "a kind of resource")
+        wrong = [kind for kind in wanted if kind not in RESOURCE_CODES]
+        if wrong:
+            raise ConfigError(f"list_config_resources: kind {wrong[0]!r} is none of {', '.join(RESOURCE_CODES)}")
+        codes = tuple(RESOURCE_CODES[kind] for kind in wanted)
         answer = await self._ask(
             self._deadline(timeout),
             ApiKey.LIST_CONFIG_RESOURCES,
@@ -144,8 +153,8 @@ class ConfigCalls(Calls):
         return sorted(_resource(row) for row in answer.config_resources)
 
 
-def _listed(resources: ConfigResource | Iterable[ConfigResource]) -> list[ConfigResource]:
-    return [resources] if isinstance(resources, ConfigResource) else list(dict.fromkeys(resources))
+def _listed(what: str, resources: ConfigResource | Iterable[ConfigResource]) -> list[ConfigResource]:
+    return several(what, resources, ConfigResource, "a ConfigResource")
 
 
 def _by_node(resources: Iterable[ConfigResource], otherwise: int) -> dict[int, list[ConfigResource]]:

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from odradek.client.admin.calls import Calls, Deadline
 from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.values import GroupDescription, GroupListing, GroupMember, MemberToRemove
+from odradek.client.arguments import several
 from odradek.client.consumer.blobs import assigned_by
 from odradek.errors import ErrorCode, GroupIdNotFoundError, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
@@ -42,7 +43,8 @@ class GroupCalls(Calls):
         Raises:
             UnsupportedVersionError: the broker can't filter by what is asked.
         """
-        wanted_states, wanted_types = tuple(states), tuple(types)
+        wanted_states = tuple(several("list_groups: states", states, str, "the name of a state"))
+        wanted_types = tuple(several("list_groups: types", types, str, "the name of a type"))
         lowest = 5 if wanted_types else 4 if wanted_states else 0
         deadline = self._deadline(timeout)
         brokers = (await self._metadata(deadline, [])).brokers
@@ -120,7 +122,7 @@ class GroupCalls(Calls):
             description = (await self._each_group(group, self._describe_group, deadline))[group]
             wanted = [MemberToRemove(member.member_id, member.instance_id) for member in description.members]
         else:
-            wanted = list(dict.fromkeys(members))
+            wanted = several("remove_group_members: members", members, MemberToRemove, "a MemberToRemove")
         if not wanted:
             return {}
         answer = await self._ask_coordinator(
@@ -152,7 +154,7 @@ class GroupCalls(Calls):
         groups: str | Iterable[str], one: Callable[[str, Deadline], Awaitable[T]], deadline: Deadline
     ) -> dict[str, T]:
         """Do `one` for each group at once; its KafkaErrors become errors by group."""
-        wanted = [groups] if isinstance(groups, str) else list(dict.fromkeys(groups))
+        wanted = several("groups", groups, str, "a group id")
         done = await asyncio.gather(*(one(group, deadline) for group in wanted), return_exceptions=True)
         results: dict[str, T] = {}
         errors: dict[str, KafkaError] = {}

@@ -8,6 +8,7 @@ from odradek.client.admin.calls import Calls
 from odradek.client.admin.outcomes import check, refusal, settle, settle_rows
 from odradek.client.admin.topics import by_topic
 from odradek.client.admin.values import OffsetSpec
+from odradek.client.arguments import check_offset, mapping, partition_of, partitions_of
 from odradek.errors import ConfigError, ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
@@ -45,7 +46,8 @@ class OffsetCalls(Calls):
         Raises:
             UnknownTopicOrPartitionError: there is no such partition. ConfigError: a spec that is none.
         """
-        times = {TopicPartition(*place): _time_of(spec) for place, spec in specs.items()}
+        specs = mapping("list_offsets: specs", specs, "of TopicPartition to offset spec")
+        times = {partition_of(place): _time_of(spec) for place, spec in specs.items()}
         deadline = self._deadline(timeout)
         lowest = 7 if _TIMES["max_timestamp"] in times.values() else 2 if read_committed else 1
 
@@ -108,7 +110,7 @@ class OffsetCalls(Calls):
             require_stable: wait for transactions that are committing offsets.
             timeout: seconds; None = `default_api_timeout_ms`.
         """
-        wanted = None if partitions is None else by_topic(TopicPartition(*place) for place in partitions)
+        wanted = None if partitions is None else by_topic(partitions_of(partitions))
 
         def build(m: Schema) -> Any:
             struct = m.OffsetFetchRequestTopics if m.version >= 8 else m.OffsetFetchRequestTopic
@@ -156,9 +158,10 @@ class OffsetCalls(Calls):
         Raises:
             KafkaError: UNKNOWN_MEMBER_ID, the group has members. UnknownTopicOrPartitionError.
         """
+        offsets = mapping("alter_group_offsets: offsets", offsets, "of TopicPartition to offset")
         wanted = {
-            TopicPartition(*place): OffsetAndMetadata(offset) if isinstance(offset, int) else offset
-            for place, offset in offsets.items()
+            partition_of(place): check_offset("alter_group_offsets", at, f"for {place!r}; give an int from 0")
+            for place, at in offsets.items()
         }
 
         def build(m: Schema) -> Any:
@@ -208,7 +211,7 @@ class OffsetCalls(Calls):
             GroupIdNotFoundError: there is no such group.
             KafkaError: GROUP_SUBSCRIBED_TO_TOPIC, a member reads the topic.
         """
-        wanted = by_topic(TopicPartition(*place) for place in partitions)
+        wanted = by_topic(partitions_of(partitions))
         answer = await self._ask_coordinator(
             self._deadline(timeout),
             group,

@@ -8,8 +8,9 @@ from typing import Any
 from odradek.client.admin.calls import Calls
 from odradek.client.admin.outcomes import refusal, settle, settle_rows
 from odradek.client.admin.values import CreatedTopic, NewPartitions, NewTopic
+from odradek.client.arguments import MAX_INT, is_number, mapping, partition_of, several, text
 from odradek.client.metadata import TopicInfo, topic_info
-from odradek.errors import ErrorCode, KafkaError, UnsupportedVersionError
+from odradek.errors import ConfigError, ErrorCode, KafkaError, UnsupportedVersionError
 from odradek.protocol.api_keys import ApiKey
 from odradek.protocol.codec import Schema
 from odradek.types import TopicPartition
@@ -41,7 +42,10 @@ class TopicCalls(Calls):
             TopicAlreadyExistsError, InvalidPartitionsError, InvalidReplicationFactorError, InvalidConfigError,
             InvalidTopicError, ...: what the broker says of the first topic that failed.
         """
-        wanted = [NewTopic(topic) if isinstance(topic, str) else topic for topic in _several(topics, NewTopic)]
+        wanted = [
+            NewTopic(topic) if isinstance(topic, str) else topic
+            for topic in several("create_topics: topics", topics, (str, NewTopic), "a topic name or a NewTopic")
+        ]
         deadline = self._deadline(timeout)
 
         def build(m: Schema) -> Any:
@@ -77,7 +81,7 @@ class TopicCalls(Calls):
         Raises:
             UnknownTopicOrPartitionError: there is no such topic.
         """
-        wanted = _several(topics, uuid.UUID)
+        wanted = several("delete_topics: topics", topics, (str, uuid.UUID), "a topic name or a topic id")
         by_id = [topic for topic in wanted if isinstance(topic, uuid.UUID)]
         deadline = self._deadline(timeout)
 
@@ -136,7 +140,7 @@ class TopicCalls(Calls):
         Raises:
             UnknownTopicOrPartitionError: there is no such topic.
         """
-        wanted = _several(topics, uuid.UUID)
+        wanted = several("describe_topics: topics", topics, (str, uuid.UUID), "a topic name or a topic id")
         deadline = self._deadline(timeout)
         infos: dict[str | uuid.UUID, TopicInfo] = {}
         names = [topic for topic in wanted if isinstance(topic, str)]
@@ -176,7 +180,8 @@ class TopicCalls(Calls):
         Raises:
             InvalidPartitionsError: not more than there are. UnknownTopicOrPartitionError.
         """
-        wanted = {name: NewPartitions(total) if isinstance(total, int) else total for name, total in totals.items()}
+        totals = mapping("create_partitions: totals", totals, "of topic names to numbers of partitions")
+        wanted = {text("topic name", name): _grown(total) for name, total in totals.items()}
         deadline = self._deadline(timeout)
 
         def build(m: Schema) -> Any:
@@ -217,7 +222,8 @@ class TopicCalls(Calls):
         Raises:
             OffsetOutOfRangeError: the offset is beyond the high watermark. UnknownTopicOrPartitionError.
         """
-        offsets = {TopicPartition(*place): offset for place, offset in before.items()}
+        before = mapping("delete_records: before", before, "of TopicPartition to offset")
+        offsets = {partition_of(place): _first(offset) for place, offset in before.items()}
         deadline = self._deadline(timeout)
 
         def build(m: Schema, places: list[TopicPartition]) -> Any:
@@ -255,18 +261,17 @@ def by_topic(places: Iterable[TopicPartition]) -> dict[str, list[int]]:
     return grouped
 
 
-def _several(things: Any, single: type) -> list[Any]:
-    """Return one or several things as a list, each once."""
-    return [things] if isinstance(things, str | single) else _unique(things)
+def _grown(total: Any) -> NewPartitions:
+    new = total if isinstance(total, NewPartitions) else NewPartitions(total)
+    if not is_number(new.total, 0, MAX_INT):
+        raise ConfigError(f"create_partitions: {total!r} is no number of partitions")
+    return new
 
 
-def _unique(things: Iterable[Any]) -> list[Any]:
-    """Return the things in their order, each once; they need not be hashable."""
-    found: list[Any] = []
-    for thing in things:
-        if thing not in found:
-            found.append(thing)
-    return found
+def _first(offset: Any) -> int:
+    if not is_number(offset, -1):
+        raise ConfigError(f"delete_records: {offset!r} is no offset; give an int from 0, or -1 for all")
+    return int(offset)
 
 
 def _creatable(m: Schema, topic: NewTopic) -> Any:

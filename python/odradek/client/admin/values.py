@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from odradek.client.arguments import MAX_INT, is_number, mapping, text
 from odradek.errors import ConfigError
 from odradek.types import TopicPartition
 
@@ -37,7 +38,11 @@ a time in ms."""
 
 @dataclass(frozen=True, slots=True)
 class NewTopic:
-    """A topic to be made. -1 = the broker's default."""
+    """A topic to be made. -1 = the broker's default.
+
+    Raises:
+        ConfigError: a name that is no text, or a number that is none.
+    """
 
     name: str
     partitions: int = -1
@@ -46,6 +51,18 @@ class NewTopic:
     """Node ids of the replicas, leader first, by partition; instead of `partitions` and `replication_factor`."""
     configs: Mapping[str, str] = field(default_factory=dict)
     """Topic settings under Kafka's names."""
+
+    def __post_init__(self) -> None:
+        text("topic name", self.name)
+        for what, count, most in (
+            ("partitions", self.partitions, MAX_INT),
+            ("replication_factor", self.replication_factor, 2**15 - 1),
+        ):
+            if not is_number(count, -1, most):
+                raise ConfigError(
+                    f"NewTopic: {what} {count!r} is not allowed; allowed: an int up to {most}, -1 = the broker's default"
+                )
+        mapping("NewTopic: configs", self.configs, "of names to values")
 
 
 @dataclass(frozen=True, slots=True)

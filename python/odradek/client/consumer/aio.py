@@ -16,17 +16,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from odradek.client.arguments import partition_of, partitions_of, seconds, text
 from odradek.client.cluster import Cluster
+from odradek.client.consumer import face
 from odradek.client.consumer.arguments import Committable, Named, most_of, named, to_commit, to_look_up
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
-from odradek.client.consumer.face import ConsumerFace
 from odradek.client.consumer.link import Link
 from odradek.client.consumer.offsets import EARLIEST, LATEST
 from odradek.client.consumer.settling import Call, Steps, call_back, depart, settle
 from odradek.client.consumer.subscription import Callbacks, RebalanceCallback
 from odradek.client.consumer.wanted import Wanted
 from odradek.client.native import Fetcher
+from odradek.client.own_loop import OwnLoop
 from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, ForkedError, UsageError
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, Record, TopicPartition
@@ -40,7 +42,7 @@ _BREATH_S: Final = 0.01
 """Polls that never wait give the loop a turn so often: heartbeats live there."""
 
 
-class Consumer(ConsumerFace):
+class Consumer(face.Consumer):
     """Reads records: `async with odradek.aio.Consumer("localhost:9092", group_id="billing") as consumer: ...`.
 
     Then `await consumer.subscribe("orders")` and `async for record in consumer`, or `await consumer.poll(timeout)`.
@@ -49,11 +51,14 @@ class Consumer(ConsumerFace):
     those of `odradek.Consumer`.
     """
 
+    _for_asyncio = True
+
     def _begin(self, options: ClientOptions) -> None:
         try:
-            self._loop = asyncio.get_running_loop()
+            self._own_loop = OwnLoop()
         except RuntimeError:
             raise UsageError("make an odradek.aio.Consumer inside a coroutine: it belongs to a running loop") from None
+        self._loop = self._own_loop.loop
         self._pid = os.getpid()
         self._closed = False
         self._woken = False
@@ -75,7 +80,8 @@ class Consumer(ConsumerFace):
     async def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Record]:  # noqa: ASYNC109
         """Return the next records; [] when none came in time. See `odradek.Consumer.poll`."""
         most = most_of(max_records, self._most)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        limit = seconds(timeout)
+        deadline = None if limit is None else time.monotonic() + limit
         records: list[Record] = []
         self._enter()
         try:
@@ -99,7 +105,8 @@ class Consumer(ConsumerFace):
     async def poll_arrow(self, timeout: float | None = None, max_records: int | None = None) -> "ArrowBatch":  # noqa: ASYNC109
         """Return the next records as one Arrow record batch. See `odradek.Consumer.poll_arrow`."""
         most = most_of(max_records, self._most)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        limit = seconds(timeout)
+        deadline = None if limit is None else time.monotonic() + limit
         self._enter()
         try:
             self._core.unread.put_back(self._core.holdings.held())
@@ -216,15 +223,16 @@ class Consumer(ConsumerFace):
         """Share these topics with the other members of the group. See `odradek.Consumer.subscribe`."""
         self._core.need_group("subscribe")
         wanted = Wanted.of(topics)
-        self._check_open()
+        callbacks = Callbacks.of(on_assigned=on_assigned, on_revoked=on_revoked, on_lost=on_lost)
+        self._check_here()
         await self._departed()
         if self._core.holdings.wanted is None and self._core.holdings.held():
             raise UsageError("subscribe: partitions were assigned by hand; call unsubscribe() first")
-        await self._core.subscribe(wanted, Callbacks(on_assigned, on_revoked, on_lost))
+        await self._core.subscribe(wanted, callbacks)
 
     async def unsubscribe(self) -> None:
         """Give up all partitions, leave the group (unless a static member), and be without topics."""
-        self._check_open()
+        self._check_here()
         if self._departing is None:
             self._departing = asyncio.ensure_future(self._depart())
         await asyncio.shield(self._departing)
@@ -243,15 +251,15 @@ class Consumer(ConsumerFace):
         if self._departing is not None and self._departing is not asyncio.current_task():
             await asyncio.wait({self._departing})
 
-    async def assign(self, partitions: Iterable[TopicPartition]) -> None:
+    async def assign(self, partitions: TopicPartition | Iterable[TopicPartition]) -> None:
         """Read exactly these partitions, without sharing them in a group. See `odradek.Consumer.assign`."""
-        self._check_open()
+        self._check_here()
         await self._departed()
         if self._core.holdings.wanted is not None:
             raise UsageError("assign: the consumer is subscribed; call unsubscribe() first")
         if self._core.auto_commit:
             self._core.commit_in_background()
-        self._core.take_over(dict.fromkeys(named(list(partitions), ())))
+        self._core.take_over(dict.fromkeys(partitions_of(partitions)))
         await self._core.assigned_by_hand()
         self._core.position_soon()
 
@@ -260,7 +268,7 @@ class Consumer(ConsumerFace):
     async def commit(self, offsets: Committable | None = None, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Commit, and return when it is done. See `odradek.Consumer.commit`."""
         self._core.need_group("commit")
-        self._check_open()
+        self._check_here()
         what = self._core.consumed() if offsets is None else to_commit(offsets)
         await self._core.commit(what, self._seconds(timeout))
 
@@ -272,14 +280,14 @@ class Consumer(ConsumerFace):
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Return what the group has committed for these partitions (None = all assigned); None where nothing."""
         self._core.need_group("committed")
-        self._check_open()
+        self._check_here()
         which = named(partitions, self._core.holdings.held())
         return await self._core.committed(which, self._seconds(timeout))
 
     async def position(self, partition: TopicPartition, *, timeout: float | None = None) -> int:  # noqa: ASYNC109
         """Return the offset of the next record that `poll` returns of an assigned partition."""
-        self._check_open()
-        (one,) = named(partition, ())
+        self._check_here()
+        one = partition_of(partition)
         return await self._core.position(one, self._seconds(timeout))
 
     async def beginning_offsets(
@@ -289,7 +297,7 @@ class Consumer(ConsumerFace):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> dict[TopicPartition, int]:
         """Return the first offset of these partitions, None = of all assigned."""
-        self._check_open()
+        self._check_here()
         which = named(partitions, self._core.holdings.held())
         return await self._core.ends(which, EARLIEST, self._seconds(timeout))
 
@@ -300,7 +308,7 @@ class Consumer(ConsumerFace):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> dict[TopicPartition, int]:
         """Return the offset after the last readable record of these partitions, None = of all assigned."""
-        self._check_open()
+        self._check_here()
         which = named(partitions, self._core.holdings.held())
         return await self._core.ends(which, LATEST, self._seconds(timeout))
 
@@ -311,28 +319,30 @@ class Consumer(ConsumerFace):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
-        self._check_open()
+        self._check_here()
         return await self._core.by_time(to_look_up(times), self._seconds(timeout))
 
     async def partitions_for(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""
-        self._check_open()
+        text("topic name", topic)
+        self._check_here()
         infos = await self._link.topics([topic])
         return [info.partition for info in infos[topic].partitions] if topic in infos else []
 
     async def topics(self) -> set[str]:
         """Return the names of all topics that this client may see, internal ones left out."""
-        self._check_open()
+        self._check_here()
         return {name for name, info in (await self._link.topics()).items() if not info.internal}
 
     def _seconds(self, timeout: float | None) -> float:
-        return self._core.api_timeout if timeout is None else timeout
+        given = seconds(timeout)
+        return self._core.api_timeout if given is None else given
 
     # life
 
     def _enter(self) -> None:
         """Begin a poll."""
-        self._check_open()
+        self._check_here()
         if self._polling:
             raise UsageError("another task is in poll, or poll was called from a callback; give each task its consumer")
         if not self._core.in_use:
@@ -363,6 +373,11 @@ class Consumer(ConsumerFace):
             raise ClosedError("the consumer is closed")
         self._check_fork()
 
+    def _check_here(self) -> None:
+        """Refuse what is to be awaited elsewhere, too: tasks and futures of the consumer are of its loop."""
+        self._check_open()
+        self._own_loop.check()
+
     def _check_fork(self) -> None:
         if os.getpid() != self._pid:
             raise ForkedError("the client was made before a fork; make a new one in the child")
@@ -371,9 +386,11 @@ class Consumer(ConsumerFace):
         """Commit if that is automatic, leave the group (unless a static member), and end. See `odradek.Consumer.close`."""
         if self._closed or os.getpid() != self._pid:
             return
+        self._own_loop.check()
+        limit = seconds(timeout)
         self._closed = True
         core = self._core
-        core.end_by(CLOSE_S if timeout is None else timeout)
+        core.end_by(CLOSE_S if limit is None else limit)
         self.wakeup()
         try:
             if self._settling is not None:

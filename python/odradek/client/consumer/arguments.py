@@ -1,12 +1,13 @@
-"""What users may give where partitions, offsets or times are wanted; checked in one place for both consumers."""
+"""What users may give both consumers where offsets, times or numbers of records are wanted. See also `client/arguments.py`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from odradek.client.arguments import check_offset, is_number, partition_of, partitions_of
 from odradek.errors import ConfigError
 from odradek.types import OffsetAndMetadata, Record, TopicPartition
 
-__all__ = ["Committable", "Named", "check_offset", "milliseconds", "most_of", "named", "to_commit", "to_look_up"]
+__all__ = ["Committable", "Named", "milliseconds", "most_of", "named", "to_commit", "to_look_up"]
 
 Named = TopicPartition | Iterable[TopicPartition] | None
 Committable = Mapping[TopicPartition, OffsetAndMetadata | int] | Record
@@ -14,9 +15,6 @@ Committable = Mapping[TopicPartition, OffsetAndMetadata | int] | Record
 
 FOREVER_MS: Final = 3_600_000
 """A wait that has no end is made of waits of this length."""
-_MAX_INT: Final = 2**31 - 1
-_MAX_LONG: Final = 2**63 - 1
-"""The largest numbers that fit the protocol's fields."""
 
 
 def named(partitions: Named, everything: Iterable[TopicPartition]) -> list[TopicPartition]:
@@ -25,18 +23,7 @@ def named(partitions: Named, everything: Iterable[TopicPartition]) -> list[Topic
     Raises:
         ConfigError: something in it is no (topic, partition).
     """
-    if partitions is None:
-        return sorted(everything)
-    if _is_one(partitions):
-        partitions = [partitions]  # type: ignore[list-item]
-    return [partition_of(one) for one in partitions]
-
-
-def partition_of(one: Any) -> TopicPartition:
-    """Return a partition given as TopicPartition or a plain pair."""
-    if not _is_one(one) or not 0 <= one[1] <= _MAX_INT:
-        raise ConfigError(f"{one!r} is no TopicPartition(topic, partition) with a partition from 0 to {_MAX_INT}")
-    return TopicPartition(*one)
+    return sorted(everything) if partitions is None else partitions_of(partitions)
 
 
 def to_commit(offsets: Any) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -70,22 +57,10 @@ def to_look_up(times: Any) -> dict[TopicPartition, int]:
     """
     if not isinstance(times, Mapping):
         raise ConfigError(f"offsets_for_times: {times!r} is no mapping of TopicPartition to ms since 1970")
-    wrong = next((time for time in times.values() if not _is_number(time, 0)), None)
+    wrong = next((time for time in times.values() if not is_number(time, 0)), None)
     if wrong is not None:
         raise ConfigError(f"offsets_for_times: {wrong!r} is no time; give ms since 1970, or ask for an end by its name")
     return {partition_of(one): time for one, time in times.items()}
-
-
-def check_offset(what: str, at: Any, hint: str) -> OffsetAndMetadata:
-    """Return an offset with its leader epoch, given as OffsetAndMetadata or alone.
-
-    Raises:
-        ConfigError: it is no offset; the text begins with `what` and ends with `hint`.
-    """
-    full = at if isinstance(at, OffsetAndMetadata) else OffsetAndMetadata(at)
-    if not _is_number(full.offset, 0) or not _is_number(full.leader_epoch, -1, _MAX_INT):
-        raise ConfigError(f"{what}: {at!r} is no offset {hint}")
-    return full
 
 
 def most_of(max_records: int | None, default: int) -> int:
@@ -96,7 +71,7 @@ def most_of(max_records: int | None, default: int) -> int:
     """
     if max_records is None:
         return default
-    if not _is_number(max_records, 1):
+    if not is_number(max_records, 1):
         raise ConfigError(f"max_records: {max_records!r} is not allowed; allowed: 1 or more, or None")
     return max_records
 
@@ -106,11 +81,3 @@ def milliseconds(seconds: float) -> int:
     if seconds <= 0:
         return 0
     return FOREVER_MS if seconds * 1000 >= FOREVER_MS else int(seconds * 1000) + 1
-
-
-def _is_one(given: Any) -> bool:
-    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int)
-
-
-def _is_number(given: Any, least: int, most: int = _MAX_LONG) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and least <= given <= most

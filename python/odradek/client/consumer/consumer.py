@@ -7,14 +7,15 @@ user's thread may do (callbacks, giving up partitions) waits for `poll`. The asy
 import contextlib
 import os
 import re
-import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from odradek.client.arguments import partition_of, partitions_of, seconds, text
 from odradek.client.cluster import Cluster
+from odradek.client.consumer import face
 from odradek.client.consumer.arguments import (
     FOREVER_MS,
     Committable,
@@ -27,25 +28,24 @@ from odradek.client.consumer.arguments import (
 )
 from odradek.client.consumer.core import CLOSE_S, Core
 from odradek.client.consumer.decoding import decoder
-from odradek.client.consumer.face import ConsumerFace
 from odradek.client.consumer.link import Link
 from odradek.client.consumer.offsets import EARLIEST, LATEST
 from odradek.client.consumer.settling import Call, Steps, call_back, depart, settle
 from odradek.client.consumer.subscription import Callbacks, RebalanceCallback
 from odradek.client.consumer.wanted import Wanted
 from odradek.client.loop_thread import LoopThread
-from odradek.client.native import Fetcher
+from odradek.client.native import Fetcher, Turn
 from odradek.config.client import ClientOptions
 from odradek.errors import ClosedError, OdradekError, UsageError
 from odradek.types import OffsetAndMetadata, OffsetAndTimestamp, Record, TopicPartition
 
 if TYPE_CHECKING:
-    from odradek.client.native import ArrowBatch
+    from odradek.client.native import ArrowBatch, TurnCall
 
 __all__ = ["Consumer"]
 
 
-class Consumer(ConsumerFace):
+class Consumer(face.Consumer):
     """Reads records: `with odradek.Consumer("localhost:9092", group_id="billing") as consumer: consumer.subscribe("orders")`.
 
     Then `for record in consumer`, or `consumer.poll(timeout)` for lists, or `poll_arrow`. Records are fetched ahead by a
@@ -63,11 +63,13 @@ class Consumer(ConsumerFace):
         ConfigError: an unknown option or a bad value; says what is allowed.
     """
 
+    _for_asyncio = False
+
     def _begin(self, options: ClientOptions) -> None:
         self._pid = os.getpid()
         self._closed = False
         self._woken = False
-        self._turn = threading.RLock()
+        self._turn = Turn()
         self._most = options.number("max.poll.records")
         self._loop = LoopThread("odradek-consumer")
         try:
@@ -110,26 +112,26 @@ class Consumer(ConsumerFace):
         """
         core = self._core
         most = most_of(max_records, self._most)
-        self._enter()
-        try:
-            deadline = time.monotonic() + timeout if timeout else timeout
-            if not (self._handover.attention or self._woken or core.unread.records or self._decode):
-                wait = FOREVER_MS if timeout is None else milliseconds(timeout)
-                records: list[Record] = self._fetcher.poll(wait, most)
-            else:
-                records = []
-            if not records:
-                records = self._poll_on(deadline, most)
-            core.polled_at = time.monotonic()
-            core.polling = False
-            self._turn.release()
-        except BaseException:
-            # Python looks for Ctrl-C behind calls: another one comes after the release, and then `_mend` has the rest to do.
-            if core.polling:
-                core.polled_at, core.polling = None, False
-                self._turn.release()
-            core.take_back()
-            raise
+        timeout = seconds(timeout)
+        with self._turn.call(self._begin_poll):
+            try:
+                deadline = time.monotonic() + timeout if timeout else timeout
+                if not (self._handover.attention or self._woken or core.unread.records or self._decode):
+                    wait = FOREVER_MS if timeout is None else milliseconds(timeout)
+                    records: list[Record] = self._fetcher.poll(wait, most)
+                else:
+                    records = []
+                if not records:
+                    records = self._poll_on(deadline, most)
+                core.polled_at = time.monotonic()
+                core.polling = False
+            except BaseException:
+                # No call first: a second Ctrl-C may come behind each, and then `_mend` has the rest to do.
+                core.polled_at = None
+                core.polling = False
+                core.take_back()
+                raise
+        # Python looks for Ctrl-C behind calls, the end of `with` among them: until here, `_mend` takes back what was polled.
         core.owes = False
         return records
 
@@ -156,25 +158,24 @@ class Consumer(ConsumerFace):
         """
         core = self._core
         most = most_of(max_records, self._most)
-        self._enter()
-        try:
-            deadline = None if timeout is None else time.monotonic() + timeout
-            core.unread.put_back(core.holdings.held())
-            while True:
-                self._settle()
-                left = 0 if self._was_woken() else _left(deadline)
-                batch: ArrowBatch = self._fetcher.poll_arrow(left, most)
-                if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
-                    break
-            core.polled_at = time.monotonic()
-            core.polling = False
-            self._turn.release()
-        except BaseException:  # as in `poll`
-            if core.polling:
-                core.polled_at, core.polling = None, False
-                self._turn.release()
-            core.take_back()
-            raise
+        timeout = seconds(timeout)
+        with self._turn.call(self._begin_poll):
+            try:
+                deadline = None if timeout is None else time.monotonic() + timeout
+                core.unread.put_back(core.holdings.held())
+                while True:
+                    self._settle()
+                    left = 0 if self._was_woken() else _left(deadline)
+                    batch: ArrowBatch = self._fetcher.poll_arrow(left, most)
+                    if batch.num_rows or left == 0 or (not self._handover.attention and _over(deadline)):
+                        break
+                core.polled_at = time.monotonic()
+                core.polling = False
+            except BaseException:  # as in `poll`
+                core.polled_at = None
+                core.polling = False
+                core.take_back()
+                raise
         core.owes = False
         return batch
 
@@ -185,7 +186,7 @@ class Consumer(ConsumerFace):
         """Return the next record, waiting for it; stops after `wakeup` or `close`. Commits count records seen so far."""
         core = self._core
         unread = core.unread
-        if not unread.records or self._handover.attention or core.polling:
+        if not unread.records or self._handover.attention or core.owes:
             self._poll_for_next()
         # Not in a turn of its own, which would take longer than all of this; a second thread's poll is refused above.
         core.polled_at = time.monotonic()  # each step is as good as a poll
@@ -266,10 +267,11 @@ class Consumer(ConsumerFace):
         """
         self._core.need_group("subscribe")
         wanted = Wanted.of(topics)
+        callbacks = Callbacks.of(on_assigned=on_assigned, on_revoked=on_revoked, on_lost=on_lost)
         with self._mine():
             if self._core.holdings.wanted is None and self._core.holdings.held():
                 raise UsageError("subscribe: partitions were assigned by hand; call unsubscribe() first")
-            self._loop.run(self._core.subscribe(wanted, Callbacks(on_assigned, on_revoked, on_lost)))
+            self._loop.run(self._core.subscribe(wanted, callbacks))
 
     def unsubscribe(self) -> None:
         """Give up all partitions, leave the group (unless a static member), and be without topics."""
@@ -279,7 +281,7 @@ class Consumer(ConsumerFace):
             self._core.take_over(())
             self._handover.attention = True
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+    def assign(self, partitions: TopicPartition | Iterable[TopicPartition]) -> None:
         """Read exactly these partitions, without sharing them in a group; replaces an earlier assignment.
 
         They begin at the offset committed for `group_id`, if there is one, else as `auto_offset_reset` says.
@@ -292,7 +294,7 @@ class Consumer(ConsumerFace):
                 raise UsageError("assign: the consumer is subscribed; call unsubscribe() first")
             if self._core.auto_commit:
                 self._core.commit_in_background()
-            self._core.take_over(dict.fromkeys(named(list(partitions), ())))
+            self._core.take_over(dict.fromkeys(partitions_of(partitions)))
             self._loop.run(self._core.assigned_by_hand())
             self._core.position_soon()
 
@@ -326,7 +328,7 @@ class Consumer(ConsumerFace):
 
     def position(self, partition: TopicPartition, *, timeout: float | None = None) -> int:
         """Return the offset of the next record that `poll` returns of an assigned partition."""
-        (one,) = named(partition, ())
+        one = partition_of(partition)
         with self._mine():
             return self._loop.run(self._core.position(one, self._seconds(timeout)))
 
@@ -352,47 +354,39 @@ class Consumer(ConsumerFace):
 
     def partitions_for(self, topic: str, *, timeout: float | None = None) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""
+        text("topic name", topic)
+        limit = self._seconds(timeout)
         with self._mine():
-            infos = self._loop.run(self._link.topics([topic]), timeout)
+            infos = self._loop.run(self._core.within(limit, "partitions_for", self._link.topics([topic])))
         return [info.partition for info in infos[topic].partitions] if topic in infos else []
 
     def topics(self, *, timeout: float | None = None) -> set[str]:
         """Return the names of all topics that this client may see, internal ones left out."""
+        limit = self._seconds(timeout)
         with self._mine():
-            infos = self._loop.run(self._link.topics(), timeout)
+            infos = self._loop.run(self._core.within(limit, "topics", self._link.topics()))
         return {name for name, info in infos.items() if not info.internal}
 
     def _seconds(self, timeout: float | None) -> float:
-        return self._core.api_timeout if timeout is None else timeout
+        given = seconds(timeout)
+        return self._core.api_timeout if given is None else given
 
     # life
 
-    @contextlib.contextmanager
-    def _mine(self) -> Iterator[None]:
+    def _mine(self) -> "TurnCall":
         """Be the one thread that is in a call."""
-        if not self._turn.acquire(blocking=False):
-            raise self._busy()
-        try:
-            self._check_open()
-            self._mend()
-            yield
-        finally:
-            self._turn.release()
+        return self._turn.call(self._begin_call)
 
-    def _enter(self) -> None:
-        """Take the turn for a poll."""
-        if not self._turn.acquire(blocking=False):
-            raise self._busy()
+    def _begin_call(self) -> None:
+        self._check_open()
+        self._mend()
+
+    def _begin_poll(self) -> None:
         core = self._core
         if core.polling:
-            self._turn.release()
             raise UsageError("poll was called from a callback that poll itself is running")
-        try:
-            self._mend()
-            core.confirm()
-        except BaseException:
-            self._turn.release()
-            raise
+        self._mend()
+        core.confirm()
         core.owes = core.polling = core.has_polled = True  # no call from here on until the poll would note an error
 
     def _mend(self) -> None:
@@ -400,10 +394,6 @@ class Consumer(ConsumerFace):
         core = self._core
         if core.owes and not core.polling:
             core.take_back()
-
-    @staticmethod
-    def _busy() -> UsageError:
-        return UsageError("another thread is in a call of this consumer; give each thread a consumer of its own")
 
     def _check_open(self) -> None:
         if self._closed:
@@ -427,22 +417,20 @@ class Consumer(ConsumerFace):
         """
         if self._closed or os.getpid() != self._pid:
             return
-        if not self._turn.acquire(blocking=False):
-            raise self._busy()
+        limit = seconds(timeout)
         core = self._core
-        core.end_by(CLOSE_S if timeout is None else timeout)
-        try:
-            self._mend()
-            self._drive(depart(core))
-        finally:
+        with self._turn.call(self._mend):
+            core.end_by(CLOSE_S if limit is None else limit)
             try:
-                self._loop.run(core.close())
-                self._drive(call_back(core))
+                self._drive(depart(core))
             finally:
-                self._closed = True
-                self._handover.attention = True
-                self._turn.release()
-                self._end()
+                try:
+                    self._loop.run(core.close())
+                    self._drive(call_back(core))
+                finally:
+                    self._closed = True
+                    self._handover.attention = True
+                    self._end()
 
     def _end(self) -> None:
         self._fetcher.close()

@@ -287,7 +287,9 @@ class Core:
             UsageError: the partition is not assigned. NoOffsetForPartitionError: see `auto.offset.reset`.
             TimeoutError: the lookup took too long.
         """
-        return await _within(timeout, "position", self._position_by(partition, self._clock.now() + timeout, timeout))
+        return await self.within(
+            timeout, "position", self._position_by(partition, self._clock.now() + timeout, timeout)
+        )
 
     async def _position_by(self, partition: TopicPartition, deadline: float, timeout: float) -> int:  # noqa: ASYNC109
         pause = 0.001
@@ -309,7 +311,7 @@ class Core:
 
     async def commit(self, offsets: Offsets, timeout: float) -> None:  # noqa: ASYNC109
         """Commit, after all commits that began before."""
-        await _within(timeout, "commit", self._commit_now(offsets, timeout))
+        await self.within(timeout, "commit", self._commit_now(offsets, timeout))
 
     async def _commit_now(self, offsets: Offsets, timeout: float, *, parting: bool = False) -> None:  # noqa: ASYNC109
         async with self._in_order:
@@ -325,7 +327,7 @@ class Core:
         limit = min(self.api_timeout, self._settings.max_poll_interval_ms / 2000)
         if self._ends_at is not None:
             limit = min(limit, max(self._ends_at - self._clock.now(), 0.0))
-        await _within(limit, "commit", self._commit_now(self.consumed(giving_up), limit, parting=True))
+        await self.within(limit, "commit", self._commit_now(self.consumed(giving_up), limit, parting=True))
 
     def commit_in_background(
         self, offsets: dict[TopicPartition, OffsetAndMetadata] | None = None, callback: CommitCallback | None = None
@@ -388,7 +390,7 @@ class Core:
         timeout: float,  # noqa: ASYNC109
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Return the group's commits."""
-        return await _within(timeout, "committed", self._commits.committed(partitions, timeout))
+        return await self.within(timeout, "committed", self._commits.committed(partitions, timeout))
 
     # queries
 
@@ -399,7 +401,22 @@ class Core:
 
     async def by_time(self, times: Mapping[TopicPartition, int], timeout: float) -> Found:  # noqa: ASYNC109
         """Return offsets by time."""
-        return await _within(timeout, "offsets", self._queries.by_time(times, timeout))
+        return await self.within(timeout, "offsets", self._queries.by_time(times, timeout))
+
+    async def within(self, seconds: float, what: str, work: Coroutine[Any, Any, T]) -> T:
+        """Await work, which may have the same deadline and say more about it, but may hang in a request for longer.
+
+        Raises:
+            TimeoutError: says who has been asked and is silent.
+        """
+        try:
+            async with asyncio.timeout(seconds + _GRACE_S):
+                return await work
+        except builtins.TimeoutError as error:
+            silent = ", ".join(self._transport.silent()) or "any broker"
+            raise TimeoutError(
+                f"{what}: not done within {seconds:g} s; no answer from {silent} in that time"
+            ) from error
 
     # end
 
@@ -440,15 +457,6 @@ class Core:
         if self._background:
             await asyncio.wait(set(self._background))
         await self.leave("the consumer was closed")
-
-
-async def _within(seconds: float, what: str, work: Coroutine[Any, Any, T]) -> T:
-    """Await work that has the same deadline, which says more about it, but may hang in a request for longer."""
-    try:
-        async with asyncio.timeout(seconds + _GRACE_S):
-            return await work
-    except builtins.TimeoutError as error:
-        raise TimeoutError(f"{what}: not done within {seconds:g} s; no broker answered in that time") from error
 
 
 def _give(fetcher: Any, one: TopicPartition, offset: int, epoch: int) -> Callable[[], None]:

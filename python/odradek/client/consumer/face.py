@@ -4,9 +4,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from odradek.client.consumer.arguments import Committable, Named, check_offset, named, partition_of, to_commit
+from odradek.client.arguments import check_offset, function, partition_of
+from odradek.client.consumer.arguments import Committable, Named, named, to_commit
 from odradek.client.consumer.core import TO_EARLIEST, TO_LATEST, CommitCallback, Core
 from odradek.config.client import ClientOptions, resolve, resolve_config
 from odradek.errors import UsageError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from odradek.client.keywords import ConsumerKeywords
 
-__all__ = ["ConsumerFace", "GroupMetadata"]
+__all__ = ["Consumer", "GroupMetadata"]
 
 
 class GroupMetadata(NamedTuple):
@@ -30,10 +31,12 @@ class GroupMetadata(NamedTuple):
     instance_id: str | None
 
 
-class ConsumerFace(ABC):
-    """Everything of a consumer that needs no broker. Nothing here waits."""
+class Consumer(ABC):
+    """Everything of a consumer that needs no broker. Nothing here waits. Users see its name in errors: it is that of both."""
 
     _core: Core
+    _closed: bool
+    _for_asyncio: ClassVar[bool]
 
     def __init__(self, bootstrap_servers: str | Sequence[str], **options: "Unpack[ConsumerKeywords]") -> None:
         self._begin(resolve("consumer", bootstrap_servers, options))
@@ -48,6 +51,10 @@ class ConsumerFace(ABC):
         consumer = cls.__new__(cls)
         cls._begin(consumer, resolve_config("consumer", config))
         return consumer
+
+    def __repr__(self) -> str:
+        name = f"odradek.{'aio.' if self._for_asyncio else ''}Consumer"
+        return self._core.options.shown(name, closed=self._closed)
 
     @abstractmethod
     def _begin(self, options: ClientOptions) -> None:
@@ -176,6 +183,7 @@ class ConsumerFace(ABC):
             ConfigError: no `group_id`, or something that is no offset.
         """
         self._core.need_group("commit_async")
+        function("commit_async: callback", callback)
         with self._mine():
             what = self._core.consumed() if offsets is None else to_commit(offsets)
             self._core.commit_in_background(what, callback)

@@ -4,7 +4,7 @@ What every refresh of the cluster brings along is used to notice changes (`watch
 decision rests on (`partition_counts`, `leaders`, `topics`) is asked for when it is needed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -84,6 +84,10 @@ class Link:
     async def topic_names(self, topic_ids: Iterable[UUID]) -> Mapping[UUID, str]:
         """Ask for names."""
         return await self._cluster.topic_names(topic_ids)
+
+    def silent(self) -> Sequence[str]:
+        """Return who has not answered yet."""
+        return self._cluster.native.silent()
 
     def known_counts(self) -> Mapping[str, int]:
         """Return what the last refresh brought."""

@@ -7,8 +7,9 @@ when it is held without a break: who waited for something finds out whether it s
 import itertools
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from odradek.client.arguments import function
 from odradek.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class Callbacks(NamedTuple):
     on_assigned: RebalanceCallback | None = None
     on_revoked: RebalanceCallback | None = None
     on_lost: RebalanceCallback | None = None
+
+    @classmethod
+    def of(cls, **given: RebalanceCallback | None) -> Self:
+        """Return those that `subscribe` was given, checked. Raises ConfigError."""
+        return cls(**{name: function(f"subscribe: {name}", one) for name, one in given.items()})
 
 
 class Holdings:

@@ -1,6 +1,6 @@
 """What the consumer needs of the cluster: requests and what is known of topics. The tests put a simulated one here."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -45,6 +45,10 @@ class Transport(Protocol):
 
     async def topic_names(self, topic_ids: Iterable[UUID]) -> Mapping[UUID, str]:
         """Ask for topics by id; return the names of those that exist."""
+        ...
+
+    def silent(self) -> Sequence[str]:
+        """Return "HOST:PORT" of servers that have been asked and have not answered yet."""
         ...
 
     def known_counts(self) -> Mapping[str, int]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from odradek.client.arguments import several
 from odradek.errors import ConfigError
 
 __all__ = ["Wanted"]
@@ -27,8 +28,8 @@ class Wanted:
             return cls(pattern=topics)
         if isinstance(topics, str):
             return cls(pattern=_compiled(topics)) if topics.startswith("^") else cls.of([topics])
-        names = frozenset(topics)
-        wrong = [name for name in names if not isinstance(name, str) or not name or name.startswith("^")]
+        names = frozenset(several("subscribe: topics", topics, str, "a topic name"))
+        wrong = [name for name in names if not name or name.startswith("^")]
         if wrong:
             raise ConfigError(f"subscribe: {wrong[0]!r} is no topic name; a pattern is given alone, not in a list")
         if not names:

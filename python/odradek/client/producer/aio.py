@@ -2,12 +2,14 @@
 
 import asyncio
 import warnings
+from asyncio import get_running_loop
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from odradek import errors
 from odradek.client.native import AsyncDeliveryFuture, ManyFuture, NativeProducer
+from odradek.client.own_loop import OwnLoop
 from odradek.client.producer.options import OnDelivery, open_producer
 from odradek.config.client import ClientOptions, resolve, resolve_config
 
@@ -47,12 +49,17 @@ class Producer:
         return producer
 
     def _begin(self, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
+        self._options = options
+        self._own: OwnLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native = NativeProducer()
         open_producer(self._native, options, on_delivery)
         self._finding: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._max_block = self._native._max_block()
         self._try_send = self._native._try_send
+
+    def __repr__(self) -> str:
+        return self._options.shown("odradek.aio.Producer", closed=not self._native._is_open())
 
     async def send(
         self,
@@ -73,7 +80,7 @@ class Producer:
         Raises:
             As `odradek.Producer.send`.
         """
-        if self._loop is None:
+        if get_running_loop() is not self._loop:
             self._attach()
         rest = (partition, headers, timestamp_ms, on_delivery)
         deadline = 0.0
@@ -95,8 +102,7 @@ class Producer:
         timestamp_ms: int | None = None,
     ) -> ManyFuture:
         """Send many records; see `odradek.Producer.send_many`. `await` the future for the list of RecordMetadata."""
-        if self._loop is None:
-            self._attach()
+        self._attach()
         native = self._native
         many = native._start_many(timestamp_ms)
         listed, listed_keys = native._listed(values), None if keys is None else native._listed(keys)
@@ -119,8 +125,7 @@ class Producer:
         timestamp_ms: int | None = None,
     ) -> ManyFuture:
         """Send the rows of an Arrow table; see `odradek.Producer.send_arrow`."""
-        if self._loop is None:
-            self._attach()
+        self._attach()
         native = self._native
         many = native._start_many(timestamp_ms)
         rows = native._arrow_rows(table, value, key)
@@ -149,6 +154,9 @@ class Producer:
 
     async def close(self, timeout: float | None = None) -> None:
         """Deliver what was sent, then end; see `odradek.Producer.close`."""
+        if not self._native._is_open():
+            return
+        self._attach()  # which refuses another loop's before anything has changed
         if not self._native._stop_taking():
             return
         try:
@@ -189,12 +197,12 @@ class Producer:
         return self._loop
 
     def _attach(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-            loop.add_reader(self._native._completion_fd(), self._native._dispatch)
-        elif self._loop is not loop:
-            raise errors.UsageError("the producer belongs to another event loop; make one in each")
+        if self._own is None:
+            self._own = OwnLoop()
+            self._loop = self._own.loop
+            self._loop.add_reader(self._native._completion_fd(), self._native._dispatch)
+        else:
+            self._own.check()
 
     def _end(self) -> None:
         if self._loop is not None:

@@ -57,7 +57,11 @@ class Producer(NativeProducer):
         return producer
 
     def _begin(self, options: ClientOptions, on_delivery: OnDelivery | None) -> None:
+        self._options = options
         open_producer(self, options, on_delivery)
+
+    def __repr__(self) -> str:
+        return self._options.shown("odradek.Producer", closed=not self._is_open())
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what was sent, make the calls that are due (`on_delivery`), then end. Closing twice is fine; so is closing in a forked child, which does nothing.

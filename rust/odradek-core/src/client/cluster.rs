@@ -3,7 +3,7 @@
 //! One connection an address and channel. Asynchronous methods run on the cluster's I/O thread (in tasks given to
 //! [`Cluster::spawn`]); the others may be called from any thread and never block.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -168,6 +168,12 @@ impl Cluster {
         self.shared.refresher.request(false);
     }
 
+    /// Servers that have been asked, and have not answered yet; see [`Shared::silent`].
+    #[must_use]
+    pub fn silent(&self) -> Vec<String> {
+        self.shared.silent()
+    }
+
     /// Makes a broker known that an answer named before the metadata did (a coordinator).
     pub fn learn_broker(&self, id: i32, host: &str, port: u16) {
         self.shared.refresher.learn_broker(id, BrokerView { host: host.to_owned(), port, rack: None });
@@ -287,6 +293,19 @@ async fn send(connection: &Connection, request: Submission) -> Result<Bytes, Cli
 }
 
 impl Shared {
+    /// `HOST:PORT` of each server that is being connected to, or has requests to answer on the channel where none is meant
+    /// to wait: who is to blame when time runs out.
+    pub(super) fn silent(&self) -> Vec<String> {
+        let connections = self.connections.lock();
+        let asked = connections.iter().filter(|((_, channel), connection)| match connection.phase() {
+            Phase::Connecting => true,
+            Phase::Ready(_) => *channel == Channel::Control && connection.busy(),
+            Phase::Ended(_) => false,
+        });
+        let peers: BTreeSet<String> = asked.map(|(_, connection)| connection.peer().to_owned()).collect();
+        peers.into_iter().collect()
+    }
+
     fn busy(&self) -> bool {
         self.connections.lock().values().any(|connection| connection.busy())
     }

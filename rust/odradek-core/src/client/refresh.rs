@@ -161,9 +161,15 @@ impl Shared {
             Err(_) => {
                 let last = self.refresher.outcome.borrow().failed.clone();
                 let after = deadline - begun;
-                Err(last.map_or_else(|| timed_out("Metadata", "the cluster", after), |(_, error, _)| error))
+                Err(last.map_or_else(|| timed_out("Metadata", &self.asked(), after), |(_, error, _)| error))
             }
         }
+    }
+
+    /// Those that a refresh waits for, in words.
+    fn asked(&self) -> String {
+        let silent = self.silent();
+        if silent.is_empty() { "the cluster".to_owned() } else { silent.join(", ") }
     }
 
     /// Runs until the I/O thread ends.

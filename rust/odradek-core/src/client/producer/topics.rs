@@ -151,7 +151,7 @@ pub(super) async fn find(
         let found = seen.map(|topic| (topic.error, topic.partitions.len()));
         let now = Instant::now();
         if now >= deadline {
-            return Err(late(&name, partitions, found, now - began));
+            return Err(late(shared, &name, partitions, found, now - began));
         }
         if attempt > 0 {
             tokio::time::sleep_until((now + shared.backoff(attempt)).min(deadline).into()).await;
@@ -159,13 +159,19 @@ pub(super) async fn find(
         attempt += 1;
         view = match shared.cluster.refreshed(deadline.into()).await {
             Ok(view) => view,
-            Err(ClientError::TimedOut { .. }) => return Err(late(&name, partitions, found, began.elapsed())),
+            Err(ClientError::TimedOut { .. }) => return Err(late(shared, &name, partitions, found, began.elapsed())),
             Err(error) => return Err(error),
         };
     }
 }
 
-fn late(name: &str, partitions: usize, found: Option<(i16, usize)>, after: std::time::Duration) -> ClientError {
+fn late(
+    shared: &Shared,
+    name: &str,
+    partitions: usize,
+    found: Option<(i16, usize)>,
+    after: std::time::Duration,
+) -> ClientError {
     let seen = match found {
         Some((0, count)) if partitions > count && count > 0 => {
             format!("it has {count} partitions and {} was asked for", partitions - 1)
@@ -175,7 +181,10 @@ fn late(name: &str, partitions: usize, found: Option<(i16, usize)>, after: std::
         }
         Some((5, _)) => "its partitions have no leader".to_owned(),
         Some((code, _)) => format!("the brokers say {}", error_code::Named(code)),
-        None => "no broker has said anything of it".to_owned(),
+        None => match shared.cluster.silent() {
+            silent if silent.is_empty() => "no broker has said anything of it".to_owned(),
+            silent => format!("no broker has said anything of it, asked: {}", silent.join(", ")),
+        },
     };
     let what = format!("finding topic {name:?} ({seen}; max_block_ms)");
     ClientError::TimedOut { what, after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }

@@ -1,0 +1,80 @@
+//! Arguments of the producer's methods that are plain numbers or functions: their names are in the errors.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// The name of an object's class, for errors.
+pub fn class_of(given: &Bound<'_, PyAny>) -> String {
+    given.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string())
+}
+
+fn wrong(what: &str, given: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
+    PyTypeError::new_err(format!("{what} is {}; it must be {allowed}", class_of(given)))
+}
+
+/// A number beyond the range keeps its own error, which says so.
+fn unless_beyond(py: Python<'_>, error: PyErr, named: PyErr) -> PyErr {
+    if error.is_instance_of::<PyTypeError>(py) { named } else { error }
+}
+
+/// `partition`.
+#[derive(Clone, Copy)]
+pub struct PartitionNumber(pub i32);
+
+impl<'py> FromPyObject<'_, 'py> for PartitionNumber {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        given
+            .extract()
+            .map(Self)
+            .map_err(|error: PyErr| unless_beyond(given.py(), error, wrong("partition", &given, "int or None")))
+    }
+}
+
+/// `timestamp_ms`.
+#[derive(Clone, Copy)]
+pub struct TimestampMs(pub i64);
+
+impl<'py> FromPyObject<'_, 'py> for TimestampMs {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let named = || wrong("timestamp_ms", &given, "int, ms since 1970, or None");
+        given.extract().map(Self).map_err(|error: PyErr| unless_beyond(given.py(), error, named()))
+    }
+}
+
+/// `timeout`.
+#[derive(Clone, Copy)]
+pub struct Seconds(pub f64);
+
+impl<'py> FromPyObject<'_, 'py> for Seconds {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let named = || wrong("timeout", &given, "a number of seconds, or None");
+        given.extract().map(Self).map_err(|error: PyErr| unless_beyond(given.py(), error, named()))
+    }
+}
+
+/// `on_delivery`.
+pub struct Callback<'py>(pub Bound<'py, PyAny>);
+
+impl<'py> FromPyObject<'_, 'py> for Callback<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if given.is_callable() {
+            Ok(Self(given.to_owned()))
+        } else {
+            Err(wrong("on_delivery", &given, "callable or None"))
+        }
+    }
+}
+
+/// A topic's name.
+pub fn topic_name<'a, 'py>(topic: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    topic.cast::<PyString>().map_err(|_| wrong("topic", topic, "str"))
+}
