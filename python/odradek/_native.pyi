@@ -277,6 +277,52 @@ class Engine:
         """
     def release_commits(self, group: str) -> None:
         """End what `take_commits` with `hold` began; a group that is not settled is no error."""
+    def know_members(
+        self, group: str, protocol_type: str, members: Sequence[tuple[str, str | None, Sequence[str]]]
+    ) -> None:
+        """Tell Rust who the members of a classic group are, in place of what it knew; what it keeps of the group stays.
+
+        Args:
+            group: group id. Nothing of a group that was not known is kept before `gather`.
+            protocol_type: its protocol type.
+            members: (member id, instance id or None, names of its protocols in order).
+        """
+    def gather(
+        self, group: str, generation: int, protocol: str | None, *, joins_of: Sequence[str], sync_of: str | None
+    ) -> None:
+        """Have Rust keep the plain JoinGroups and SyncGroups of a group's known members, until they are taken together.
+
+        A request that says anything else than is known, or is malformed, comes as a `ControlRequest`, as does every one
+        behind it or of a group that is not known. The event `gathered` names the group, once until the next
+        `take_gathered`, when what is awaited is there, or anything else than that; see `rust/odradek-core/src/net/rounds.rs`.
+
+        Args:
+            group: group id; one that is not known is no error.
+            generation: the present one; a SyncGroup of another is not kept.
+            protocol: its protocol.
+            joins_of: members whose JoinGroups are awaited, all of them; empty: the first JoinGroup is.
+            sync_of: the leader, whose SyncGroup is awaited; None: the first SyncGroup is.
+        """
+    def take_gathered(
+        self, group: str
+    ) -> tuple[
+        list[tuple[int, int, str, str | None, str, list[tuple[str, bytes]], int, int, str | None, str]],
+        list[tuple[int, int, str, str | None, int, str | None, str | None, list[tuple[str, bytes]]]],
+    ]:
+        """Return the JoinGroups and the SyncGroups kept of a group, each in the order they came; they are kept no more.
+
+        A JoinGroup is (token, API version, member id, instance id, protocol type, [(protocol, metadata)], session
+        timeout ms, rebalance timeout ms (version 0: the session's), client id, peer host), a SyncGroup (token, API version,
+        member id, instance id, generation, protocol type, protocol, [(member id, assignment)]). Each token is to be
+        answered; its connection waits.
+        """
+    def forget_members(
+        self, group: str
+    ) -> tuple[
+        list[tuple[int, int, str, str | None, str, list[tuple[str, bytes]], int, int, str | None, str]],
+        list[tuple[int, int, str, str | None, int, str | None, str | None, list[tuple[str, bytes]]]],
+    ]:
+        """Return what `take_gathered` would, and have all later requests of the group come one by one."""
     @staticmethod
     def matching_names(expression: str, names: Sequence[str]) -> list[str]:
         """Return those of the names that a regular expression matches as a whole.
@@ -312,6 +358,8 @@ class Engine:
         """Take up to `limit` waiting requests, oldest first, and clear the eventfd when none is left."""
     def respond(self, token: int, body: bytes) -> None:
         """Answer a request with the response after its header. A connection that has gone meanwhile is no error."""
+    def respond_all(self, answers: Sequence[tuple[int, bytes]]) -> None:
+        """Answer many requests as `respond` does: (token, response after its header)."""
     def reroute(self, token: int) -> None:
         """Answer a Metadata request from the snapshot after all (Python has created the topics it named)."""
     def disconnect(self, token: int) -> None:
@@ -331,7 +379,7 @@ class Engine:
     def take_events(self) -> list[tuple[str, str]]:
         """Return (kind, text) of what happened since the last call.
 
-        Kinds: `log_dir_offline` (wakes `control_fd`), `log_warning` (background work that failed; comes with the next wake).
+        Kinds: `log_dir_offline` and `gathered` (wake `control_fd`), `log_warning` (background work that failed; comes with the next wake).
         """
     def metrics(self) -> dict[str, int]:
         """Return counters and gauges by name."""

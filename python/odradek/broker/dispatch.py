@@ -94,6 +94,8 @@ class Dispatcher:
         for kind, text in self._queue.take_events():
             if kind == "log_dir_offline":
                 self._on_fatal(LogDirOfflineError(text))
+            elif kind == "gathered":
+                self._services.groups.gathered(text)
             else:
                 _log.warning("%s", text)
         for request in self._queue.take_requests(_AT_ONCE):

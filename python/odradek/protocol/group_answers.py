@@ -11,7 +11,8 @@ these, field by field and version by version.
 Source: Kafka `JoinGroupResponse.json`, `SyncGroupResponse.json`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -21,6 +22,8 @@ __all__ = ["join_group_answer", "sync_group_answer"]
 
 _JOINED: Final = Struct(">hi")
 _NO_THROTTLE: Final = bytes(4)
+_HEADS_KEPT: Final = 16
+"""The answers of a round go out together; names come from clients, so no more of them is kept."""
 
 
 def join_group_answer(
@@ -33,7 +36,7 @@ def join_group_answer(
     leader: str,
     skip_assignment: bool,
     member_id: str,
-    members: Iterable[tuple[str, str | None, bytes]],
+    members: Sequence[tuple[str, str | None, bytes]],
 ) -> bytes:
     """Return the body of a JoinGroup answer.
 
@@ -48,21 +51,14 @@ def join_group_answer(
         member_id: whose answer it is.
         members: (member id, instance id, metadata) of all members, for the leader only.
     """
+    head = _head_of_joins(version, int(error), generation, protocol_type, protocol, leader, skip_assignment)
     flexible = version >= 6
     text, bytes_of = (compact_string, compact_blob) if flexible else (string, blob)
-    parts = [_NO_THROTTLE] if version >= 2 else []
-    parts.append(_JOINED.pack(error, generation))
-    if version >= 7:
-        parts += (text(protocol_type), text(protocol))
-    else:
-        parts.append(text(protocol or ""))
-    parts.append(text(leader))
-    if version >= 9:
-        parts.append(b"\1" if skip_assignment else b"\0")
-    parts.append(text(member_id))
-    rows = list(members)
-    parts.append(unsigned_varint(len(rows) + 1) if flexible else INT.pack(len(rows)))
-    for row_id, instance_id, metadata in rows:
+    if not members:  # as for everybody but the leader
+        return head + text(member_id) + (b"\1\0" if flexible else b"\0\0\0\0")
+    parts = [head, text(member_id)]
+    parts.append(unsigned_varint(len(members) + 1) if flexible else INT.pack(len(members)))
+    for row_id, instance_id, metadata in members:
         parts.append(text(row_id))
         if version >= 5:
             parts.append(text(instance_id))
@@ -86,9 +82,34 @@ def sync_group_answer(
         protocol: told from version 5 on.
         assignment: the member's; empty with an error.
     """
+    head = _head_of_syncs(version, int(error), protocol_type, protocol)
+    return head + blob(assignment) if version < 4 else head + compact_blob(assignment) + b"\0"
+
+
+@lru_cache(_HEADS_KEPT)
+def _head_of_joins(  # noqa: PLR0917 - a key
+    version: int,
+    error: int,
+    generation: int,
+    protocol_type: str | None,
+    protocol: str | None,
+    leader: str,
+    skip_assignment: bool,  # noqa: FBT001
+) -> bytes:
+    """Return all before the member id: the same for a generation's members."""
+    text = compact_string if version >= 6 else string
+    head = (_NO_THROTTLE if version >= 2 else b"") + _JOINED.pack(error, generation)
+    head += text(protocol_type) + text(protocol) if version >= 7 else text(protocol or "")
+    head += text(leader)
+    if version >= 9:
+        head += b"\1" if skip_assignment else b"\0"
+    return head
+
+
+@lru_cache(_HEADS_KEPT)
+def _head_of_syncs(version: int, error: int, protocol_type: str | None, protocol: str | None) -> bytes:
+    """Return all before the assignment."""
     head = (_NO_THROTTLE if version >= 1 else b"") + SHORT.pack(error)
-    if version < 4:
-        return head + blob(assignment)
     if version >= 5:
         head += compact_string(protocol_type) + compact_string(protocol)
-    return head + compact_blob(assignment) + b"\0"
+    return head

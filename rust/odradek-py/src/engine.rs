@@ -7,12 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use odradek_core::engine::{BrokerInfo, CommittedOffset, ControlRequest, Engine, PartitionInfo, TopicInfo};
+use odradek_core::engine::{
+    Awaited, BrokerInfo, CommittedOffset, ControlRequest, Engine, Gathered, Kept, KnownMember, PartitionInfo, TopicInfo,
+};
 use odradek_core::topic_pattern;
+use odradek_core::wire::join_group::JoinRequest;
+use odradek_core::wire::sync_group::SyncRequest;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyTuple};
 use uuid::Uuid;
 
 use crate::error::from_engine;
@@ -89,6 +94,49 @@ fn commit_rows((topic, offsets): (Arc<str>, HashMap<i32, CommittedOffset>)) -> i
         let topic_id = Cow::Owned(one.topic_id.as_bytes().to_vec());
         (topic.to_string(), partition, one.offset, one.leader_epoch, one.metadata.into(), one.timestamp_ms, topic_id)
     })
+}
+
+type GatheredRows<'py> = (Vec<Bound<'py, PyTuple>>, Vec<Bound<'py, PyTuple>>);
+
+/// Cuts the rows from the requests as they came. All could be read when they were kept.
+fn gathered_rows<'py>(py: Python<'py>, gathered: &Gathered) -> PyResult<GatheredRows<'py>> {
+    let joins = gathered.joins.iter().filter_map(|kept| Some(join_row(py, kept, &kept.join()?)));
+    let syncs = gathered.syncs.iter().filter_map(|kept| Some(sync_row(py, kept, &kept.sync()?)));
+    Ok((joins.collect::<PyResult<_>>()?, syncs.collect::<PyResult<_>>()?))
+}
+
+fn named_blobs<'py, 'a>(py: Python<'py>, blobs: &[(&'a str, &[u8])]) -> Vec<(&'a str, Bound<'py, PyBytes>)> {
+    blobs.iter().map(|(name, blob)| (*name, PyBytes::new(py, blob))).collect()
+}
+
+fn join_row<'py>(py: Python<'py>, kept: &Kept, request: &JoinRequest<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    let row = (
+        kept.token,
+        kept.api_version,
+        request.member,
+        request.instance,
+        request.protocol_type,
+        named_blobs(py, &request.protocols),
+        request.session_timeout_ms,
+        request.rebalance_timeout_ms,
+        kept.client_id.as_deref(),
+        &*kept.peer_host,
+    );
+    row.into_pyobject(py)
+}
+
+fn sync_row<'py>(py: Python<'py>, kept: &Kept, request: &SyncRequest<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    let row = (
+        kept.token,
+        kept.api_version,
+        request.member,
+        request.instance,
+        request.generation,
+        request.protocol_type,
+        request.protocol,
+        named_blobs(py, &request.assignments),
+    );
+    row.into_pyobject(py)
 }
 
 fn topic_info((name, id, internal, partitions): TopicRow) -> TopicInfo {
@@ -191,6 +239,31 @@ impl PyEngine {
         self.engine.release_commits(group);
     }
 
+    fn know_members(&self, group: &str, protocol_type: String, members: Vec<KnownMember>) {
+        self.engine.know_members(group, protocol_type, members);
+    }
+
+    #[pyo3(signature = (group, generation, protocol, *, joins_of, sync_of))]
+    fn gather(
+        &self,
+        group: &str,
+        generation: i32,
+        protocol: Option<String>,
+        joins_of: Vec<String>,
+        sync_of: Option<String>,
+    ) {
+        let joins_of = joins_of.into_iter().collect();
+        self.engine.gather(group, Awaited { generation, protocol, joins_of, sync_of });
+    }
+
+    fn take_gathered<'py>(&self, py: Python<'py>, group: &str) -> PyResult<GatheredRows<'py>> {
+        gathered_rows(py, &self.engine.take_gathered(group))
+    }
+
+    fn forget_members<'py>(&self, py: Python<'py>, group: &str) -> PyResult<GatheredRows<'py>> {
+        gathered_rows(py, &self.engine.forget_members(group))
+    }
+
     #[staticmethod]
     fn matching_names(py: Python<'_>, expression: &str, names: Vec<String>) -> PyResult<Vec<String>> {
         py.detach(|| topic_pattern::matching(expression, names))
@@ -225,6 +298,12 @@ impl PyEngine {
 
     fn respond(&self, token: u64, body: &[u8]) {
         self.engine.respond(token, Bytes::copy_from_slice(body));
+    }
+
+    fn respond_all(&self, py: Python<'_>, answers: Vec<(u64, PyBackedBytes)>) {
+        let answers = answers.into_iter().map(|(token, body)| (token, Bytes::copy_from_slice(&body)));
+        let answers: Vec<_> = answers.collect();
+        py.detach(|| self.engine.respond_all(answers));
     }
 
     fn reroute(&self, token: u64) {

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from fake_rounds import FakeRounds
+
 from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.gathering import QUIET_MS
 from odradek.broker.coordinator.group.members import Identity, JoinRequest
@@ -190,10 +192,11 @@ async def turn():
         await asyncio.sleep(0)
 
 
-class FakeLog:
+class FakeLog(FakeRounds):
     """Partitions as byte strings, offsets given as the engine gives them."""
 
     def __init__(self):
+        super().__init__()
         self.partitions = {}
         self.offline = False
         self.appends = 0

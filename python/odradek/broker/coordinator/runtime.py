@@ -12,6 +12,7 @@ Read next: `group/service.py`. Source: Kafka `CoordinatorRuntime`.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
@@ -156,6 +157,7 @@ class Runtime:
         except OdradekError as error:
             self._give_up(partition, error)
             raise NotCoordinatorError(f"{self._topic}-{partition}: {error}") from error
+        os.sched_yield()  # an I/O thread that became ready on this core need not wait for what follows
         shard = self._shards[partition]
         for record in records:
             shard.replay(record)

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from odradek.broker.context import RequestContext
+from odradek.broker.coordinator.group.answers import body_of
 from odradek.broker.coordinator.group.members import Joined, JoinRequest
 from odradek.errors import KafkaError
 from odradek.protocol.api_keys import ApiKey
-from odradek.protocol.group_answers import join_group_answer
 
 __all__ = ["API_KEY", "VERSIONS", "handle"]
 
@@ -29,30 +29,19 @@ async def handle(ctx: RequestContext, request: Any) -> bytes:
     version = ctx.api_version
     session_timeout_ms = request.session_timeout // _MILLISECOND
     rebalance_timeout_ms = request.rebalance_timeout // _MILLISECOND if version >= 1 else session_timeout_ms
-    join = JoinRequest(
-        member_id=request.member_id,
-        protocol_type=request.protocol_type,
-        protocols={protocol.name: protocol.metadata for protocol in request.protocols},
-        session_timeout_ms=session_timeout_ms,
-        rebalance_timeout_ms=max(rebalance_timeout_ms, 0),
-        client_id=ctx.client_id or "",
-        client_host=f"/{ctx.peer_host}",  # as Java prints an address: tools expect the slash
-        instance_id=getattr(request, "group_instance_id", None),
-        needs_member_id=version >= 4,
-        can_skip_assignment=version >= 9,
+    join = JoinRequest.of(
+        version,
+        request.member_id,
+        getattr(request, "group_instance_id", None),
+        request.protocol_type,
+        ((protocol.name, protocol.metadata) for protocol in request.protocols),
+        session_timeout_ms,
+        rebalance_timeout_ms,
+        ctx.client_id,
+        ctx.peer_host,
     )
     try:
         joined = await ctx.broker.groups.join(request.group_id, join)
     except KafkaError as error:
         joined = Joined(error.error_code, request.member_id)
-    return join_group_answer(
-        version,
-        error=joined.error,
-        generation=joined.generation,
-        protocol_type=joined.protocol_type,
-        protocol=joined.protocol,
-        leader=joined.leader,
-        skip_assignment=joined.skip_assignment,
-        member_id=joined.member_id,
-        members=joined.members,
-    )
+    return body_of(version, joined)

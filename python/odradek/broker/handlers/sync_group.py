@@ -8,10 +8,10 @@ v1 throttle time    v3 static members (KIP-345)    v4 flexible    v5 protocol ty
 from typing import Any, Final
 
 from odradek.broker.context import RequestContext
+from odradek.broker.coordinator.group.answers import body_of
 from odradek.broker.coordinator.group.members import Identity, Synced
 from odradek.errors import ErrorCode, KafkaError
 from odradek.protocol.api_keys import ApiKey
-from odradek.protocol.group_answers import sync_group_answer
 
 __all__ = ["API_KEY", "VERSIONS", "handle"]
 
@@ -31,10 +31,4 @@ async def handle(ctx: RequestContext, request: Any) -> bytes:
             synced = await ctx.broker.groups.sync(request.group_id, who, protocol, assignments)
         except KafkaError as error:
             synced = Synced(error.error_code)
-    return sync_group_answer(
-        ctx.api_version,
-        error=synced.error,
-        protocol_type=synced.protocol_type,
-        protocol=synced.protocol,
-        assignment=synced.assignment,
-    )
+    return body_of(ctx.api_version, synced)

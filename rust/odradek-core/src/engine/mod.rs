@@ -30,6 +30,7 @@ pub use crate::net::commits::{CommittedOffset, CommittedOffsets};
 pub use crate::net::control::ControlRequest;
 use crate::net::faults::FaultTable;
 use crate::net::metrics;
+pub use crate::net::rounds::{Awaited, Gathered, Kept, KnownMember};
 use crate::net::server::Server;
 pub use crate::net::snapshot::{BrokerInfo, ClusterInfo, PartitionInfo, TopicInfo};
 use crate::net::state::NetState;
@@ -221,6 +222,32 @@ impl Engine {
         self.state.pulse.release_commits(group);
     }
 
+    /// Sets a group's protocol type and members; see [`crate::net::rounds`].
+    pub fn know_members(&self, group: &str, protocol_type: String, members: Vec<KnownMember>) {
+        if self.state.rounds.know(group.to_owned(), protocol_type, members) {
+            self.state.ring_gathered(group);
+        }
+    }
+
+    /// Sets what Python waits for in a group's present state; until then nothing of a new group is kept.
+    pub fn gather(&self, group: &str, awaited: Awaited) {
+        if self.state.rounds.gather(group, awaited) {
+            self.state.ring_gathered(group);
+        }
+    }
+
+    /// Hands over the JoinGroups and SyncGroups kept of a group.
+    #[must_use]
+    pub fn take_gathered(&self, group: &str) -> Gathered {
+        self.state.rounds.take(group)
+    }
+
+    /// Hands them over and has later ones come to Python one by one.
+    #[must_use]
+    pub fn forget_members(&self, group: &str) -> Gathered {
+        self.state.rounds.forget(group)
+    }
+
     /// Takes the port (0 = a free one) without accepting yet; returns it.
     ///
     /// # Errors
@@ -314,12 +341,22 @@ impl Engine {
     /// Takes up to `limit` waiting requests, oldest first.
     #[must_use]
     pub fn take_requests(&self, limit: usize) -> Vec<ControlRequest> {
-        self.state.control.take(limit, &self.state.doorbell)
+        let requests = self.state.control.take(limit, &self.state.doorbell);
+        // An event that came after the last look at them must not have been silenced with the requests' ring.
+        if !self.state.events.is_empty() {
+            self.state.doorbell.ring();
+        }
+        requests
     }
 
     /// Answers a request with the response after its header.
     pub fn respond(&self, token: u64, body: Bytes) {
         self.state.control.respond(token, body);
+    }
+
+    /// Answers many requests: (token, response after its header).
+    pub fn respond_all(&self, answers: impl IntoIterator<Item = (u64, Bytes)>) {
+        self.state.control.respond_all(answers);
     }
 
     /// Answers a Metadata request from the snapshot after all.
@@ -386,7 +423,7 @@ impl Engine {
         sizes
     }
 
-    /// (kind, text) of what happened since the last call; kinds: `log_dir_offline`, `log_warning`. The latter, what
+    /// (kind, text) of what happened since the last call; kinds: `log_dir_offline`, `gathered`, `log_warning`. The latter, what
     /// background work could not do, rings no doorbell.
     #[must_use]
     pub fn take_events(&self) -> Vec<(String, String)> {

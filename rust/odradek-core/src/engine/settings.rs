@@ -81,6 +81,8 @@ pub fn net_config(settings: &SettingsMap) -> Result<NetConfig, EngineError> {
         fetch_session_slots: read(settings, "max.incremental.fetch.session.cache.slots", defaults.fetch_session_slots)?,
         auto_create_topics: read(settings, "auto.create.topics.enable", defaults.auto_create_topics)?,
         offset_metadata_max_bytes: read(settings, "offset.metadata.max.bytes", defaults.offset_metadata_max_bytes)?,
+        session_timeouts_ms: read(settings, "group.min.session.timeout.ms", *defaults.session_timeouts_ms.start())?
+            ..=read(settings, "group.max.session.timeout.ms", *defaults.session_timeouts_ms.end())?,
         message_max_bytes: read(settings, "message.max.bytes", defaults.message_max_bytes)?,
     })
 }

@@ -20,7 +20,8 @@ use super::snapshot::TopicInfo;
 use super::state::NetState;
 use crate::log::types::AppendOrigin;
 use crate::record::builder::{BatchBuilder, BatchOptions};
-use crate::wire::offset_commit::{CommitPartition, CommitRequest, TopicRef, put_unsigned_varint};
+use crate::wire::offset_commit::{CommitPartition, CommitRequest, TopicRef};
+use crate::wire::primitives::put_unsigned_varint;
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// What a batch's header and a record's fields, but its names and metadata, take at most.

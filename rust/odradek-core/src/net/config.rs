@@ -1,5 +1,7 @@
 //! The server's settings and their defaults.
 
+use std::ops::RangeInclusive;
+
 /// What the server acts on; names follow Kafka's settings where it has them.
 #[derive(Debug, Clone)]
 pub struct NetConfig {
@@ -32,6 +34,8 @@ pub struct NetConfig {
     pub auto_create_topics: bool,
     /// `offset.metadata.max.bytes`: commits with longer metadata are Python's to refuse.
     pub offset_metadata_max_bytes: usize,
+    /// `group.min.session.timeout.ms` to `group.max.session.timeout.ms`: who joins with another is Python's to refuse.
+    pub session_timeouts_ms: RangeInclusive<i32>,
     /// `message.max.bytes`: commits that make a larger batch are Python's to refuse.
     pub message_max_bytes: usize,
 }
@@ -53,6 +57,7 @@ impl Default for NetConfig {
             fetch_session_slots: 1000,
             auto_create_topics: true,
             offset_metadata_max_bytes: 4_096,
+            session_timeouts_ms: 6_000..=1_800_000,
             message_max_bytes: 1_048_588,
         }
     }

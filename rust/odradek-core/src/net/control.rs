@@ -96,6 +96,13 @@ impl ControlQueue {
         Ok(())
     }
 
+    /// A token for a request that is kept elsewhere (`rounds`) and answered as one that was taken.
+    pub fn expect(&self, mailbox: Arc<Mailbox>, slot: u64) -> u64 {
+        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
+        self.inner.lock().pending.insert(token, Pending { mailbox, slot });
+        token
+    }
+
     /// Takes up to `limit` requests, oldest first; those of dead connections are dropped on the way.
     pub fn take(&self, limit: usize, bell: &Doorbell) -> Vec<ControlRequest> {
         let mut inner = self.inner.lock();
@@ -128,6 +135,17 @@ impl ControlQueue {
     /// Answers a request with the response after its header. An unknown token is ignored: the request was answered.
     pub fn respond(&self, token: u64, body: Bytes) {
         if let Some(pending) = self.settle(token) {
+            pending.mailbox.deliver(Delivery::Respond { slot: pending.slot, body });
+        }
+    }
+
+    /// As [`Self::respond`], for many.
+    pub fn respond_all(&self, answers: impl IntoIterator<Item = (u64, Bytes)>) {
+        let mut inner = self.inner.lock();
+        let settle = |(token, body)| inner.pending.remove(&token).map(|pending| (pending, body));
+        let settled: Vec<_> = answers.into_iter().filter_map(settle).collect();
+        drop(inner);
+        for (pending, body) in settled {
             pending.mailbox.deliver(Delivery::Respond { slot: pending.slot, body });
         }
     }

@@ -39,6 +39,8 @@ counters! {
     fetch_requests,
     /// Requests handed to Python.
     control_requests,
+    /// JoinGroup and SyncGroup requests kept until Python takes many together.
+    gathered_requests,
     /// Bytes read from sockets.
     bytes_in,
     /// Bytes written to sockets.

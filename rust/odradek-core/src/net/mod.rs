@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod output;
 pub mod pulse;
 pub mod reader;
+pub mod rounds;
 pub mod router;
 pub mod server;
 pub mod slots;

@@ -76,6 +76,13 @@ impl Reader {
         !self.is_shared && self.buffer.capacity() > 0
     }
 
+    /// True when more may be read, behind a request that can't be served yet, within what a connection may hold anyway.
+    #[must_use]
+    pub fn may_read_ahead(&self) -> bool {
+        self.buffer.is_empty()
+            || matches!(self.frame_start(), FrameStart::Frame { size } if size.max(self.buffer.len() + 1) <= FREE_BYTES)
+    }
+
     /// Reads once. `Ready(0)` is the end of the stream. Pending, too, while memory has to be waited for; `memory_waker`
     /// is woken then.
     ///

@@ -11,8 +11,8 @@ use super::handlers::list_offsets::OffsetsPlan;
 use super::handlers::metadata::Answer;
 use super::handlers::produce::{Produced, WaitingProduce};
 use super::handlers::{
-    CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, list_offsets, metadata, offset_commit,
-    offset_for_leader_epoch, produce,
+    Caller, CloseReason, api_versions, delete_records, fault_answers, fetch, heartbeat, join_group, list_offsets,
+    metadata, offset_commit, offset_for_leader_epoch, produce, sync_group,
 };
 use super::metrics::{Counters, count};
 use super::state::NetState;
@@ -35,6 +35,11 @@ pub enum Routed {
     Fetch(Box<FetchPlan>),
     /// It is to be attempted, too.
     Offsets(Box<OffsetsPlan>),
+    /// It is kept until Python takes many together; see `rounds`.
+    Kept {
+        /// How its response begins.
+        head: ResponseHead,
+    },
     /// It is for Python; token, connection and peer are still to be filled in.
     Control {
         /// How its response begins.
@@ -50,8 +55,8 @@ pub fn api_key(frame: &[u8]) -> Option<i16> {
     frame.first_chunk::<2>().map(|key| i16::from_be_bytes(*key))
 }
 
-/// Serves one frame (without its length field), writing the response to `out` if it is ready. `at_front` says that no
-/// earlier request of the connection waits for its answer. With a `fault_code` it is answered with that error and not
+/// Serves one frame (without its length field), writing the response to `out` if it is ready. `front` says who
+/// asks, if no earlier request of the connection waits for its answer. With a `fault_code` it is answered with that error and not
 /// carried out.
 ///
 /// # Errors
@@ -60,7 +65,7 @@ pub fn route(
     state: &NetState,
     counters: &Counters,
     mut frame: Bytes,
-    at_front: bool,
+    front: Option<&Caller<'_>>,
     fault_code: Option<i16>,
     out: &mut Vec<u8>,
 ) -> Result<Routed, CloseReason> {
@@ -69,8 +74,9 @@ pub fn route(
     let body = frame;
     let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
     let Some(&(key, min, max)) = served else {
-        // Behind another request for Python, a leave for instance, neither of these may overtake it.
-        let may_be_served = at_front && fault_code.is_none();
+        // Behind another request for Python, a leave for instance, none of these may overtake it.
+        let front = front.filter(|_| fault_code.is_none());
+        let may_be_served = front.is_some();
         if may_be_served && header.api_key == ApiKey::Heartbeat as i16 && heartbeat::handle(state, &header, &body, out)
         {
             return Ok(Routed::Written);
@@ -80,6 +86,12 @@ pub fn route(
             && let Some(written) = offset_commit::handle(state, &header, &body, out)
         {
             return Ok(Routed::Stored(written));
+        }
+        if let Some(caller) = front
+            && ((header.api_key == ApiKey::JoinGroup as i16 && join_group::keep(state, &header, &body, caller))
+                || (header.api_key == ApiKey::SyncGroup as i16 && sync_group::keep(state, &header, &body, caller)))
+        {
+            return Ok(Routed::Kept { head: header.response_head() });
         }
         return for_python(state, &header, body, fault_code.unwrap_or(0));
     };

@@ -33,6 +33,11 @@ pub enum Slot {
         /// Covers a long body while Python has it.
         grant: Option<Grant>,
     },
+    /// Python takes the request together with others (`rounds`). Only ever at the front, and nothing behind it.
+    Kept {
+        /// How its response begins.
+        head: ResponseHead,
+    },
     /// acks=all: followers have to catch up.
     Produce(Box<WaitingProduce>),
     /// Too few bytes yet. Only ever at the front: a Fetch is not begun before its turn.
@@ -47,7 +52,7 @@ impl Slot {
         match self {
             Self::Done(frame) => frame.len(),
             Self::Shared(start, rest) => start.len() + rest.len(),
-            Self::Control { .. } | Self::Produce(_) | Self::Fetch(_) | Self::Offsets(_) => 0,
+            Self::Control { .. } | Self::Kept { .. } | Self::Produce(_) | Self::Fetch(_) | Self::Offsets(_) => 0,
         }
     }
 }
@@ -77,6 +82,12 @@ impl Slots {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.queue.len() >= MAX_SLOTS || self.done_bytes >= MAX_DONE_BYTES
+    }
+
+    /// True while no later request may be served: Kafka mutes a connection until it has answered.
+    #[must_use]
+    pub fn is_muted(&self) -> bool {
+        matches!(self.queue.front(), Some(Slot::Kept { .. }))
     }
 
     /// The number of the slot at the front.

@@ -8,12 +8,13 @@ use super::admission::Admission;
 use super::cold_reads::ColdReads;
 use super::config::NetConfig;
 use super::control::ControlQueue;
-use super::events::Events;
+use super::events::{Events, GATHERED};
 use super::faults::FaultTable;
 use super::handlers::fetch_session::SessionCache;
 use super::memory::RequestMemory;
 use super::metrics::Counters;
 use super::pulse::Pulse;
+use super::rounds::Rounds;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
 use crate::doorbell::Doorbell;
@@ -35,6 +36,8 @@ pub struct NetState {
     pub snapshot: Snapshot,
     /// The settled groups, whose heartbeats have nothing to tell.
     pub pulse: Pulse,
+    /// The groups whose rebalances Python decides on with many requests at once.
+    pub rounds: Rounds,
     /// Requests for Python.
     pub control: ControlQueue,
     /// The bound on requests in memory.
@@ -76,6 +79,7 @@ impl NetState {
             partitions: PartitionTable::default(),
             snapshot: Snapshot::default(),
             pulse: Pulse::default(),
+            rounds: Rounds::default(),
             doorbell: Doorbell::new()?,
             events: Events::default(),
             faults: Arc::default(),
@@ -96,6 +100,12 @@ impl NetState {
             self.report_log_dir_offline(error.to_string());
         }
         ErrorCode::from(error)
+    }
+
+    /// Tells Python that a group has what it waits for (`rounds`).
+    pub fn ring_gathered(&self, group: &str) {
+        self.events.push(GATHERED, group.to_owned());
+        self.doorbell.ring();
     }
 
     /// Tells Python, once, that the log directory failed.

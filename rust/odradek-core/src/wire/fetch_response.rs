@@ -15,6 +15,7 @@ use bytes::BufMut;
 use uuid::Uuid;
 
 use super::error_code::ErrorCode;
+use super::primitives::put_unsigned_varint;
 use crate::log::types::AbortedTransaction;
 
 /// First version with compact lengths and tagged fields.
@@ -85,7 +86,7 @@ impl<'a> FetchResponseWriter<'a> {
             self.out.put_slice(id.as_bytes());
         } else {
             if self.flexible() {
-                self.varint(name.len() + 1);
+                put_unsigned_varint(self.out, name.len() + 1);
             } else {
                 self.out.put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
             }
@@ -127,7 +128,7 @@ impl<'a> FetchResponseWriter<'a> {
             return;
         }
         let tags = usize::from(head.diverging.is_some()) + usize::from(head.current_leader.is_some());
-        self.varint(tags);
+        put_unsigned_varint(self.out, tags);
         if let Some((epoch, end_offset)) = head.diverging {
             self.out.put_slice(&[0, 13]);
             self.out.put_i32(epoch);
@@ -155,18 +156,10 @@ impl<'a> FetchResponseWriter<'a> {
 
     fn count(&mut self, count: usize) {
         if self.flexible() {
-            self.varint(count + 1);
+            put_unsigned_varint(self.out, count + 1);
         } else {
             self.out.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
         }
-    }
-
-    fn varint(&mut self, mut value: usize) {
-        while value >= 0x80 {
-            self.out.put_u8((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.out.put_u8(value as u8);
     }
 }
 

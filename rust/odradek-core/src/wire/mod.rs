@@ -5,9 +5,12 @@
 
 pub mod error_code;
 pub mod fetch_response;
+pub mod fields;
 pub mod frame;
+pub mod join_group;
 pub mod offset_commit;
 pub mod primitives;
 pub mod requests;
 pub mod responses;
 pub mod shape;
+pub mod sync_group;

@@ -12,12 +12,10 @@
 //! From version 8 on lengths are varints and each struct ends with its tagged fields.
 //! Source: Kafka `OffsetCommitRequest.json`, `OffsetCommitResponse.json`.
 
-use std::str;
-
 use uuid::Uuid;
 
-use super::primitives::Cursor;
-use super::shape::MAX_TEXT_BYTES;
+use super::fields::Fields;
+use super::primitives::put_unsigned_varint;
 
 /// Versions read here.
 pub const VERSIONS: std::ops::RangeInclusive<i16> = 2..=10;
@@ -80,17 +78,17 @@ pub fn read(version: i16, body: &[u8]) -> Option<CommitRequest<'_>> {
     if !VERSIONS.contains(&version) {
         return None;
     }
-    let mut fields = Fields { cursor: Cursor::new(body), flexible: version >= FLEXIBLE_FROM };
+    let mut fields = Fields::new(body, version >= FLEXIBLE_FROM);
     let request = CommitRequest {
         group: fields.text()??,
         generation: fields.int()?,
         member: fields.text()??,
         instance: if version >= 7 { fields.text()? } else { None },
         retention_ms: if version <= 4 { fields.long()? } else { -1 },
-        topics: fields.topics(version)?,
+        topics: topics(&mut fields, version)?,
     };
-    fields.no_tags()?;
-    (fields.cursor.remaining() == 0).then_some(request)
+    fields.end()?;
+    Some(request)
 }
 
 /// Appends the body of an answer without any error.
@@ -132,92 +130,33 @@ fn put_count(out: &mut Vec<u8>, count: usize, flexible: bool) {
     }
 }
 
-/// Appends seven bits a byte, the lowest first.
-pub fn put_unsigned_varint(out: &mut Vec<u8>, mut value: usize) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+fn topics<'a>(fields: &mut Fields<'a>, version: i16) -> Option<Vec<CommitTopic<'a>>> {
+    let mut topics = Vec::new();
+    for _ in 0..fields.count()? {
+        let topic = if version >= IDS_FROM {
+            TopicRef::Id(Uuid::from_bytes(fields.bytes()?))
+        } else {
+            TopicRef::Name(fields.text()??)
+        };
+        topics.push(CommitTopic { topic, partitions: partitions(fields, version)? });
+        fields.no_tags()?;
     }
-    out.push(value as u8);
+    Some(topics)
 }
 
-struct Fields<'a> {
-    cursor: Cursor<'a>,
-    flexible: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.cursor.take(N).ok()?.try_into().ok()
+fn partitions<'a>(fields: &mut Fields<'a>, version: i16) -> Option<Vec<CommitPartition<'a>>> {
+    let count = fields.count()?;
+    let mut partitions = Vec::with_capacity(count.min(fields.remaining() / MIN_PARTITION_BYTES));
+    for _ in 0..count {
+        partitions.push(CommitPartition {
+            index: fields.int()?,
+            offset: fields.long()?,
+            leader_epoch: if version >= 6 { fields.int()? } else { -1 },
+            metadata: fields.text()?.unwrap_or_default(),
+        });
+        fields.no_tags()?;
     }
-
-    fn int(&mut self) -> Option<i32> {
-        self.bytes().map(i32::from_be_bytes)
-    }
-
-    fn long(&mut self) -> Option<i64> {
-        self.bytes().map(i64::from_be_bytes)
-    }
-
-    /// A length or count; -1 is null.
-    fn unsigned_varint(&mut self) -> Option<i64> {
-        let mut value = 0;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.cursor.u8().ok()?;
-            value |= i64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value - 1);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self) -> Option<Option<&'a str>> {
-        let length = if self.flexible { self.unsigned_varint()? } else { self.bytes().map(i16::from_be_bytes)?.into() };
-        if length == -1 {
-            return Some(None);
-        }
-        let length = usize::try_from(length).ok().filter(|&length| length <= MAX_TEXT_BYTES)?;
-        str::from_utf8(self.cursor.take(length).ok()?).ok().map(Some)
-    }
-
-    fn count(&mut self) -> Option<usize> {
-        let count = if self.flexible { self.unsigned_varint()? } else { self.int()?.into() };
-        usize::try_from(count).ok()
-    }
-
-    fn no_tags(&mut self) -> Option<()> {
-        (!self.flexible || self.cursor.u8() == Ok(0)).then_some(())
-    }
-
-    fn topics(&mut self, version: i16) -> Option<Vec<CommitTopic<'a>>> {
-        let mut topics = Vec::new();
-        for _ in 0..self.count()? {
-            let topic = if version >= IDS_FROM {
-                TopicRef::Id(Uuid::from_bytes(self.bytes()?))
-            } else {
-                TopicRef::Name(self.text()??)
-            };
-            topics.push(CommitTopic { topic, partitions: self.partitions(version)? });
-            self.no_tags()?;
-        }
-        Some(topics)
-    }
-
-    fn partitions(&mut self, version: i16) -> Option<Vec<CommitPartition<'a>>> {
-        let count = self.count()?;
-        let mut partitions = Vec::with_capacity(count.min(self.cursor.remaining() / MIN_PARTITION_BYTES));
-        for _ in 0..count {
-            partitions.push(CommitPartition {
-                index: self.int()?,
-                offset: self.long()?,
-                leader_epoch: if version >= 6 { self.int()? } else { -1 },
-                metadata: self.text()?.unwrap_or_default(),
-            });
-            self.no_tags()?;
-        }
-        Some(partitions)
-    }
+    Some(partitions)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A signed number is zigzag-mapped (0, -1, 1, -2 -> 0, 1, 2, 3) and written seven bits at a time, lowest first; the top
 //! bit of a byte says that another follows. A varint holds 32 bits in at most 5 bytes, a varlong 64 in at most 10.
-//! Source: Kafka `ByteUtils`. The protocol's messages have integers of their own: those are `kafka-protocol`'s.
+//! An unsigned varint, of which the protocol's compact lengths and tags are made, is not zigzag-mapped.
+//! Source: Kafka `ByteUtils`.
 
 use thiserror::Error;
 
@@ -96,6 +97,24 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Takes an unsigned 32-bit variable-length integer.
+    ///
+    /// # Errors
+    /// [`PrimitiveError::Short`], or [`PrimitiveError::Overlong`] when it needs more than 32 bits. Kafka drops those
+    /// above 32; nobody writes them.
+    #[inline]
+    pub fn unsigned_varint(&mut self) -> Result<u32, PrimitiveError> {
+        let mut value = 0_u64;
+        for shift in (0..MAX_VARINT_BYTES * 7).step_by(7) {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return u32::try_from(value).map_err(|_| PrimitiveError::Overlong);
+            }
+        }
+        Err(PrimitiveError::Overlong)
+    }
+
     /// One of one or two bytes, which nearly all are, before zigzag.
     #[inline]
     fn short_varint(&mut self) -> Option<u32> {
@@ -184,6 +203,12 @@ pub fn put_varlong(out: &mut Vec<u8>, value: i64) {
     put_raw(out, zigzag64(value));
 }
 
+/// Appends an unsigned variable-length integer: a length, a count or a tag.
+#[inline]
+pub fn put_unsigned_varint(out: &mut Vec<u8>, value: usize) {
+    put_raw(out, value as u64);
+}
+
 #[inline]
 fn put_raw(out: &mut Vec<u8>, mut rest: u64) {
     while rest > 0x7f {
@@ -232,6 +257,20 @@ mod tests {
                 assert_eq!(cursor.remaining(), 0);
             }
         }
+    }
+
+    #[test]
+    fn unsigned_varints_come_back_and_hold_32_bits() {
+        for value in (0..32).flat_map(|bits| [1_u32 << bits, (1 << bits) - 1, !(1 << bits)]) {
+            let mut out = Vec::new();
+            put_unsigned_varint(&mut out, value as usize);
+            let mut cursor = Cursor::new(&out);
+            assert_eq!((cursor.unsigned_varint(), cursor.remaining()), (Ok(value), 0));
+        }
+        assert_eq!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x0f]).unsigned_varint(), Ok(u32::MAX));
+        assert_eq!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).unsigned_varint(), Err(PrimitiveError::Overlong));
+        assert_eq!(Cursor::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0]).unsigned_varint(), Err(PrimitiveError::Overlong));
+        assert_eq!(Cursor::new(&[0x80]).unsigned_varint(), Err(PrimitiveError::Short));
     }
 
     #[test]

@@ -9,6 +9,8 @@
 
 use thiserror::Error;
 
+use super::primitives::{Cursor, PrimitiveError};
+
 /// Array elements and tagged fields allowed in one request; each costs some 100 bytes once decoded.
 pub const MAX_ELEMENTS: usize = 200_000;
 
@@ -243,14 +245,12 @@ impl Walk<'_> {
 
     fn unsigned_varint(&mut self) -> Result<u32, WireError> {
         let at = self.at;
-        let mut value = 0_u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let [byte] = self.fixed::<1>()?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(WireError::BadLength { at })
+        let mut cursor = Cursor::new(&self.body[at..]);
+        let value = cursor.unsigned_varint().map_err(|error| match error {
+            PrimitiveError::Short => WireError::Truncated { at },
+            PrimitiveError::Overlong | PrimitiveError::NegativeLength => WireError::BadLength { at },
+        })?;
+        self.at = self.body.len() - cursor.remaining();
+        Ok(value)
     }
 }

@@ -28,7 +28,7 @@ from typing import Final
 from odradek.broker.coordinator.group.gathering import Gathering
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Member, Members, Synced, Waiter
 from odradek.broker.coordinator.group.records import GroupMetadata
-from odradek.broker.coordinator.group.states import HEARTBEAT, TRANSITIONS, Limits, State
+from odradek.broker.coordinator.group.states import HEARTBEAT, TRANSITIONS, Awaited, Limits, State
 from odradek.broker.coordinator.group.subscription import subscribed_topics
 from odradek.errors import ErrorCode
 
@@ -122,7 +122,7 @@ class ClassicGroup:
 
     def _rejoin(self, request: JoinRequest, member: Member, waiter: Waiter, now_ms: float) -> None:
         """A member joins again: a rebalance, or (it may have missed the answer) the generation as it stands."""
-        unchanged = list(member.protocols.items()) == list(request.protocols.items())
+        unchanged = member.protocols == request.protocols and list(member.protocols) == list(request.protocols)
         leads = self.members.leader == member.member_id
         if (self.state is State.COMPLETING_REBALANCE and unchanged) or (
             # The leader of a stable group joins to have it rebalanced, because topics changed for instance.
@@ -221,8 +221,9 @@ class ClassicGroup:
             self._join_deadline_ms = self._arm(now_ms + self.members.rebalance_timeout_ms())
 
     def _complete_join_if_ready(self, now_ms: float) -> None:
-        self._look_around(now_ms)
-        if self.state is State.PREPARING_REBALANCE and self._gathering is None and self.members.all_joined():
+        if self._gathering is not None:
+            self._look_around(now_ms)
+        elif self.state is State.PREPARING_REBALANCE and self.members.all_joined():
             self._complete_join(now_ms)
 
     def _look_around(self, now_ms: float) -> None:
@@ -287,10 +288,8 @@ class ClassicGroup:
             now_ms: monotonic time.
         """
         error = self._check(who)
-        if not error and any(
-            said is not None and said != ours
-            for said, ours in zip(protocol, (self.protocol_type, self.protocol), strict=True)
-        ):
+        kind, name = protocol
+        if not error and (kind not in (None, self.protocol_type) or name not in (None, self.protocol)):
             error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         if not error and self.state is State.PREPARING_REBALANCE:
             error = ErrorCode.REBALANCE_IN_PROGRESS
@@ -441,6 +440,21 @@ class ClassicGroup:
             self._answer_waiters(member, error)
         self.members = Members()
         self.wake_at_ms = self._join_deadline_ms = self._sync_deadline_ms = inf
+
+    def awaits(self) -> Awaited | None:
+        """Return what the members are waiting for; None = each request may be answered, or change what is waited for."""
+        members = self.members
+        if not members or self._gathering is not None:
+            return None
+        if self.state is State.STABLE:
+            return Awaited()
+        if self.state is State.COMPLETING_REBALANCE:
+            return Awaited(sync_of=members.leader)
+        if self.state is not State.PREPARING_REBALANCE or members.pending:
+            return None
+        if len(members) > self._limits.max_size:
+            return Awaited()  # who comes last finds no room, and hears of it
+        return Awaited(tuple([member.member_id for member in members.by_id.values() if member.join_waiter is None]))
 
     @property
     def is_dead(self) -> bool:

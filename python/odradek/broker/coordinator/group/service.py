@@ -9,6 +9,8 @@ Source: Kafka `GroupCoordinatorService`.
 """
 
 import asyncio
+import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -21,6 +23,7 @@ from odradek.broker.coordinator.group.gathering import Lookups
 from odradek.broker.coordinator.group.members import Identity, Joined, JoinRequest, Synced
 from odradek.broker.coordinator.group.pulse import Pulse, SettledGroups
 from odradek.broker.coordinator.group.records import GroupKey, GroupMetadata, OffsetCommit, OffsetKey, Record
+from odradek.broker.coordinator.group.rounds import Gatherer, Parked, Rounds
 from odradek.broker.coordinator.group.settings import GroupSettings, Names
 from odradek.broker.coordinator.group.shard import AnyGroup, GroupShard, told
 from odradek.broker.coordinator.group.states import State
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from odradek.broker.coordinator.group.target import ClusterTopics
 
 __all__ = ["OFFSETS_TOPIC", "GroupCoordinator", "ListedGroup", "OffsetsTopic", "partition_of"]
+
+_log = logging.getLogger("odradek.broker")
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 _TOMBSTONES_AT_ONCE: Final = 1_000
@@ -55,7 +60,7 @@ class OffsetsTopic(Protocol):
         ...
 
 
-class GroupEngine(Log, SettledGroups, Names, Protocol):
+class GroupEngine(Log, SettledGroups, Gatherer, Names, Protocol):
     """What of the engine the coordinator needs."""
 
 
@@ -99,6 +104,7 @@ class GroupCoordinator:
         self._cleanup: Alarm | None = None
         self._lookups = Lookups()
         self._pulse = Pulse(engine, clock)
+        self._rounds = Rounds(engine, clock)
         self._loop: asyncio.AbstractEventLoop
         """Set by `start`: to look it up costs a system call each time."""
 
@@ -162,6 +168,7 @@ class GroupCoordinator:
         if group.state is State.EMPTY:
             group.lookups = self._lookups.count(group_id, self._clock.monotonic_ms())
         waiter: asyncio.Future[Joined] = self._loop.create_future()
+        self._rounds.take_in(group)
         prefix = request.client_id if request.instance_id is None else request.instance_id
         group.join(request, waiter, self._clock.monotonic_ms(), lambda: f"{prefix}-{uuid4()}")
         self._settle(shard, group)
@@ -179,9 +186,23 @@ class GroupCoordinator:
         if group is None:
             return Synced(ErrorCode.UNKNOWN_MEMBER_ID)
         waiter: asyncio.Future[Synced] = self._loop.create_future()
+        self._rounds.take_in(group)
         group.sync(who, protocol, assignments, waiter, self._clock.monotonic_ms())
         self._settle(shard, group)
         return await waiter
+
+    def gathered(self, group_id: str) -> None:
+        """Run the joins and syncs that the engine has gathered for a group (see `rounds.py`). Never fails."""
+        shard = self._runtime.shard_if_loaded(partition_of(group_id, self._partition_count))
+        group = None if shard is None else cast("GroupShard", shard).groups.get(group_id)
+        if not isinstance(group, ClassicGroup):
+            return  # it has gone meanwhile, and what was parked with it
+        rows = self._rounds.take_in(group)
+        try:
+            self._settle(cast("GroupShard", shard), group)
+        except Exception:  # noqa: BLE001 - it must not end the loop
+            _log.exception("what was gathered for group %r can't be carried out", group_id)
+            self._rounds.give_up(rows)
 
     def heartbeat(self, group_id: str, who: Identity) -> ErrorCode:
         """Keep a member alive; the answer says whether it must join again."""
@@ -197,6 +218,7 @@ class GroupCoordinator:
             return [ErrorCode.UNKNOWN_MEMBER_ID for _ in who]
         if not isinstance(group, ClassicGroup):
             return self._consumers.remove(shard, group, who)
+        self._rounds.take_in(group)
         errors = group.leave(who, self._clock.monotonic_ms())
         self._settle(shard, group)
         return errors
@@ -405,7 +427,12 @@ class GroupCoordinator:
 
     def _make_shard(self, partition: int) -> GroupShard:
         return GroupShard(
-            partition, self._settings.limits, self._clock, self._settle, self._settings.consumer_session_timeout_ms
+            partition,
+            self._settings.limits,
+            self._clock,
+            self._settle,
+            take_in=self._rounds.take_in,
+            consumer_session_timeout_ms=self._settings.consumer_session_timeout_ms,
         )
 
     def _settle(self, shard: GroupShard, group: AnyGroup) -> None:
@@ -413,23 +440,36 @@ class GroupCoordinator:
         if not isinstance(group, ClassicGroup):
             self._set_alarm(shard, group)
             return
+        self._write(shard, group)
+        while self._rounds.follow(group):
+            self._write(shard, group)
+        answers, group.answers = group.answers, []
+        parked: list[tuple[Parked, Joined | Synced]] = []
+        for waiter, answer in answers:
+            if isinstance(waiter, Parked):
+                parked.append((waiter, answer))
+                continue
+            future = cast("asyncio.Future[Joined | Synced]", waiter)
+            if not future.done():  # its connection may have gone
+                future.set_result(answer)
+        if parked:
+            self._rounds.answer(parked)
+        self._set_alarm(shard, group)
+
+    def _write(self, shard: GroupShard, group: ClassicGroup) -> None:
+        """Append what a group has to say, and tell the engine if it is settled."""
         while group.records:
             settled, group.records = group.records, []
             stamp = self._clock.wall_ms()
             key = GroupKey(group.group_id)
+            os.sched_yield()  # as in `dispatch.py`: the record of a large group takes long
             try:
                 self._runtime.commit(
                     shard.partition, [Record(key, record._replace(state_timestamp_ms=stamp)) for record in settled]
                 )
             except KafkaError as problem:
                 group.append_failed(told(problem.error_code), self._clock.monotonic_ms())
-        answers, group.answers = group.answers, []
-        for waiter, answer in answers:
-            future = cast("asyncio.Future[Joined | Synced]", waiter)
-            if not future.done():  # its connection may have gone
-                future.set_result(answer)
         self._pulse.follow(shard, group)
-        self._set_alarm(shard, group)
 
     def _set_alarm(self, shard: GroupShard, group: AnyGroup) -> None:
         when_ms, alarm = self._alarms.get(group.group_id, (float("inf"), None))
@@ -449,6 +489,7 @@ class GroupCoordinator:
             self._consumers.expire(shard, group)
             self._set_alarm(shard, group)
             return
+        self._rounds.take_in(group)
         self._pulse.listen(group)
         group.expire(self._clock.monotonic_ms())
         self._settle(shard, group)

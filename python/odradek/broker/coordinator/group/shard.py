@@ -31,7 +31,10 @@ def told(problem: ErrorCode) -> ErrorCode:
 
 
 class GroupShard:
-    """State of one partition. `settle` is called for each group that a replay or an unload has touched."""
+    """State of one partition.
+
+    `settle` is called for each group that a replay or an unload has touched, `take_in` before a classic one ends.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,8 @@ class GroupShard:
         limits: Limits,
         clock: Clock,
         settle: Callable[["GroupShard", AnyGroup], None],
+        *,
+        take_in: Callable[[ClassicGroup], object],
         consumer_session_timeout_ms: int = 45_000,
     ) -> None:
         self.partition = partition
@@ -47,6 +52,7 @@ class GroupShard:
         self._limits = limits
         self._clock = clock
         self._settle = settle
+        self._take_in = take_in
         self._consumer_session_timeout_ms = consumer_session_timeout_ms
 
     def replay(self, record: Record) -> None:
@@ -149,6 +155,7 @@ class GroupShard:
         if group is None:
             return
         if isinstance(group, ClassicGroup):
+            self._take_in(group)
             group.kill(error)
         else:
             group.is_dead = True

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from odradek.errors import ErrorCode
 
-__all__ = ["HEARTBEAT", "TRANSITIONS", "Limits", "State"]
+__all__ = ["HEARTBEAT", "TRANSITIONS", "Awaited", "Limits", "State"]
 
 
 class State(Enum):
@@ -18,6 +18,8 @@ class State(Enum):
     COMPLETING_REBALANCE = "CompletingRebalance"
     STABLE = "Stable"
     DEAD = "Dead"
+
+    __hash__ = object.__hash__  # Enum's own is written in Python; tables of states are looked at for each request
 
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
@@ -37,6 +39,15 @@ HEARTBEAT: Final[Mapping[State, ErrorCode]] = {
     State.DEAD: ErrorCode.COORDINATOR_NOT_AVAILABLE,
 }
 """What a member of the present generation hears when it sends a heartbeat."""
+
+
+class Awaited(NamedTuple):
+    """What has to come before a group answers anybody, if its members do what is expected of them."""
+
+    joins_of: tuple[str, ...] = ()
+    """A JoinGroup of each of these members; none: the next one is answered, or begins a rebalance."""
+    sync_of: str | None = None
+    """The leader, whose SyncGroup the others' wait for; None: each is answered at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,13 +126,16 @@ struct Reader<'a> {
 const SHORT: &str = "it ends inside a field";
 const BAD_LENGTH: &str = "a length or count in it is impossible";
 
-fn short(_: PrimitiveError) -> &'static str {
-    SHORT
+fn refused(error: PrimitiveError) -> &'static str {
+    match error {
+        PrimitiveError::Short => SHORT,
+        PrimitiveError::Overlong | PrimitiveError::NegativeLength => BAD_LENGTH,
+    }
 }
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
-        self.cursor.take(count).map_err(short)
+        self.cursor.take(count).map_err(refused)
     }
 
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
@@ -186,15 +189,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unsigned_varint(&mut self) -> Result<u32, &'static str> {
-        let mut value = 0_u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.cursor.u8().map_err(short)?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(BAD_LENGTH)
+        self.cursor.unsigned_varint().map_err(refused)
     }
 }
 

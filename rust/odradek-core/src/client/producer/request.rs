@@ -12,6 +12,7 @@ use kafka_protocol::messages::ProduceResponse;
 use super::batches::Batch;
 use super::settings::Acks;
 use crate::record::batch::{BatchError, HEADER_BYTES};
+use crate::wire::primitives::put_unsigned_varint;
 use crate::wire::responses;
 
 /// Kafka's number of the API.
@@ -51,12 +52,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn unsigned(&mut self, mut value: usize) {
-        while value > 0x7f {
-            self.small.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.small.push(value as u8);
+    fn unsigned(&mut self, value: usize) {
+        put_unsigned_varint(&mut self.small, value);
     }
 
     fn count(&mut self, count: usize) {

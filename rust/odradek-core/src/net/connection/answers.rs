@@ -42,7 +42,7 @@ impl Connection {
     }
 
     fn respond(&mut self, number: u64, body: &[u8]) {
-        if let Some(Slot::Control { head, .. }) = self.slots.get_mut(number) {
+        if let Some(Slot::Control { head, .. } | Slot::Kept { head }) = self.slots.get_mut(number) {
             let mut frame = Vec::with_capacity(body.len() + 9);
             let start = head.begin(&mut frame);
             frame.extend_from_slice(body);

@@ -6,6 +6,7 @@
 //!
 //! Back-pressure: a connection stops taking frames while its slots or its output are full, while the control queue is
 //! full, and a Fetch or ListOffsets waits for its turn, so a client that doesn't read its answers costs no memory.
+//! Behind a request that is kept for Python (`rounds`) none is taken, as in Kafka, until it is answered.
 //! Requests other than Produce and Fetch also wait until the thread has time for them (`turn`), and a connection whose
 //! last requests were such isn't even read before: among many that became ready together, those with data are served
 //! first.
@@ -30,7 +31,7 @@ use crate::net::admission::Admitted;
 use crate::net::cold_reads::ColdRead;
 use crate::net::control::Submission;
 use crate::net::faults::{Effect, Gate, Step};
-use crate::net::handlers::CloseReason;
+use crate::net::handlers::{Caller, CloseReason};
 use crate::net::mailbox::Mailbox;
 use crate::net::memory::FREE_BYTES;
 use crate::net::metrics::{Counters, count};
@@ -242,6 +243,10 @@ impl Connection {
             if blocked {
                 return nothing(Taken::Blocked);
             }
+            if self.slots.is_muted() {
+                // Read on only to learn that the peer has gone, and without asking for memory.
+                return nothing(if self.reader.may_read_ahead() { Taken::NeedBytes } else { Taken::Blocked });
+            }
             let size = match self.reader.frame_start() {
                 FrameStart::Frame { size } => size,
                 FrameStart::Incomplete => return nothing(Taken::NeedBytes),
@@ -334,7 +339,10 @@ impl Connection {
         let counters = &self.state.counters[self.thread.index];
         let out = if at_front { self.output.tail() } else { &mut kept };
         let before = out.len();
-        let routed = match route(&self.state, counters, frame, at_front, fault_code, out) {
+        let slot = self.slots.next_number();
+        let caller = Caller { mailbox: &self.mailbox, peer_host: &self.peer_host, slot };
+        let front = at_front.then_some(&caller);
+        let routed = match route(&self.state, counters, frame, front, fault_code, out) {
             Ok(routed) => routed,
             Err(reason) => {
                 out.truncate(before);
@@ -366,6 +374,12 @@ impl Connection {
             }
             Routed::Fetch(plan) => self.try_fetch(plan),
             Routed::Offsets(plan) => answered = self.try_offsets(plan)?,
+            Routed::Kept { head } => {
+                count(&counters.gathered_requests, 1);
+                // It may take minutes, and what is kept is a copy.
+                drop(self.reader.take_grant());
+                self.slots.push(Slot::Kept { head });
+            }
             Routed::Control { head, mut request } => {
                 count(&counters.control_requests, 1);
                 let mut grant = None;
@@ -379,7 +393,6 @@ impl Connection {
                 let metadata = is_metadata.then(|| (request.api_version, request.body.clone()));
                 request.connection_id = self.mailbox.connection_id;
                 request.peer_host = Arc::clone(&self.peer_host);
-                let slot = self.slots.next_number();
                 self.slots.push(Slot::Control { head, metadata, grant });
                 self.submit(Submission { request: *request, mailbox: Arc::clone(&self.mailbox), slot });
             }
@@ -399,7 +412,7 @@ impl Connection {
             Slot::Fetch(_) if is_cold => None,
             Slot::Fetch(plan) => Some(plan.deadline),
             Slot::Produce(waiting) => Some(waiting.deadline),
-            Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } | Slot::Offsets(_) => None,
+            Slot::Done(_) | Slot::Shared(..) | Slot::Control { .. } | Slot::Kept { .. } | Slot::Offsets(_) => None,
         });
         let Some(deadline) = deadlines.chain(self.gate.deadline()).min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -1,0 +1,28 @@
+//! JoinGroup 0-9 of members that Python gathers the requests of (see [`crate::net::rounds`]); advertised and served by
+//! Python.
+
+use bytes::Bytes;
+
+use super::Caller;
+use crate::net::state::NetState;
+use crate::wire::frame::RequestHeader;
+use crate::wire::join_group::read;
+
+/// Longer ones are Python's one by one: a connection may hold that much without asking (`net::memory`).
+const MAX_BODY_BYTES: usize = 16 << 10;
+
+/// Keeps the request until Python takes it; false when it is for Python at once, malformed ones too.
+pub fn keep(state: &NetState, header: &RequestHeader, body: &Bytes, caller: &Caller<'_>) -> bool {
+    if body.len() > MAX_BODY_BYTES {
+        return false;
+    }
+    let Some(request) = read(header.api_version, body) else { return false };
+    if !state.config.session_timeouts_ms.contains(&request.session_timeout_ms) || request.rebalance_timeout_ms < 0 {
+        return false;
+    }
+    let rings = state.rounds.keep_join(&request, || caller.keep(state, header, body));
+    if rings == Some(true) {
+        state.ring_gathered(request.group);
+    }
+    rings.is_some()
+}
