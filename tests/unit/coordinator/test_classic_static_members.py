@@ -130,6 +130,16 @@ def test_a_static_member_with_an_unknown_instance_id_is_unknown(group):
     assert group.heartbeat(member, instance_id="z") == ErrorCode.UNKNOWN_MEMBER_ID
 
 
+def test_an_id_given_to_a_dynamic_member_makes_no_second_static_one(group):
+    (first,) = settle(group, "a")
+    given = group.answers[group.join()].member_id
+    answers = [group.answers[group.join(given, instance_id=instance)].error for instance in ("a", "z")]
+    assert answers == [ErrorCode.FENCED_INSTANCE_ID, ErrorCode.UNKNOWN_MEMBER_ID]
+    assert group.group.members.static_ids == {"a": first}
+    group.advance(10 * REBALANCE_MS)
+    assert group.group.is_empty
+
+
 def test_an_admin_removes_a_static_member_by_instance_id(group):
     settle(group, "a", "b")
     assert group.leave(("", "b"), ("", "z")) == [ErrorCode.NONE, ErrorCode.UNKNOWN_MEMBER_ID]

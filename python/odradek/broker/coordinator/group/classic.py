@@ -102,7 +102,7 @@ class ClassicGroup:
             self._refuse(waiter, ErrorCode.INCONSISTENT_GROUP_PROTOCOL, member_id)
         elif not member_id:
             self._join_without_id(request, waiter, now_ms, new_member_id())
-        elif member_id in self.members.pending:
+        elif member_id in self.members.pending and request.instance_id is None:
             self._add(request, member_id, waiter, now_ms)
         elif error := self._identify(member_id, request.instance_id):
             self._refuse(waiter, error, member_id)
