@@ -75,23 +75,10 @@ pub fn route(
     let served = ADVERTISED.iter().find(|(key, ..)| *key as i16 == header.api_key);
     let Some(&(key, min, max)) = served else {
         // Behind another request for Python, a leave for instance, none of these may overtake it.
-        let front = front.filter(|_| fault_code.is_none());
-        let may_be_served = front.is_some();
-        if may_be_served && header.api_key == ApiKey::Heartbeat as i16 && heartbeat::handle(state, &header, &body, out)
+        if let Some(caller) = front.filter(|_| fault_code.is_none())
+            && let Some(routed) = for_groups(state, &header, &body, caller, out)
         {
-            return Ok(Routed::Written);
-        }
-        if may_be_served
-            && header.api_key == ApiKey::OffsetCommit as i16
-            && let Some(written) = offset_commit::handle(state, &header, &body, out)
-        {
-            return Ok(Routed::Stored(written));
-        }
-        if let Some(caller) = front
-            && ((header.api_key == ApiKey::JoinGroup as i16 && join_group::keep(state, &header, &body, caller))
-                || (header.api_key == ApiKey::SyncGroup as i16 && sync_group::keep(state, &header, &body, caller)))
-        {
-            return Ok(Routed::Kept { head: header.response_head() });
+            return Ok(routed);
         }
         return for_python(state, &header, body, fault_code.unwrap_or(0));
     };
@@ -135,6 +122,24 @@ pub fn route(
         _ => return Err(CloseReason::UnsupportedApi { key: header.api_key, version: header.api_version }),
     }
     Ok(Routed::Written)
+}
+
+/// Serves or keeps what Rust may for groups that Python has told it of; `None` is for Python.
+fn for_groups(
+    state: &NetState,
+    header: &RequestHeader,
+    body: &Bytes,
+    caller: &Caller<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Routed> {
+    let kept = || Routed::Kept { head: header.response_head() };
+    match ApiKey::try_from(header.api_key).ok()? {
+        ApiKey::Heartbeat => heartbeat::handle(state, header, body, out).then_some(Routed::Written),
+        ApiKey::OffsetCommit => offset_commit::handle(state, header, body, out).map(Routed::Stored),
+        ApiKey::JoinGroup => join_group::keep(state, header, body, caller).then(kept),
+        ApiKey::SyncGroup => sync_group::keep(state, header, body, caller).then(kept),
+        _ => None,
+    }
 }
 
 fn for_python(state: &NetState, header: &RequestHeader, body: Bytes, fault_code: i16) -> Result<Routed, CloseReason> {

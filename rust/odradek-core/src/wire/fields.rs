@@ -60,6 +60,16 @@ impl<'a> Fields<'a> {
         self.cursor.take(length).ok()
     }
 
+    /// An array of (string, bytes).
+    pub fn named_blobs(&mut self) -> Option<Vec<(&'a str, &'a [u8])>> {
+        let mut named = Vec::new();
+        for _ in 0..self.count()? {
+            named.push((self.text()??, self.blob()?));
+            self.no_tags()?;
+        }
+        Some(named)
+    }
+
     /// How many elements an array claims to have; null is not plain.
     pub fn count(&mut self) -> Option<usize> {
         let count = if self.flexible { self.length()? } else { self.int()?.into() };

@@ -52,20 +52,11 @@ pub fn read(version: i16, body: &[u8]) -> Option<JoinRequest<'_>> {
         member: fields.text()??,
         instance: if version >= 5 { fields.text()? } else { None },
         protocol_type: fields.text()??,
-        protocols: protocols(&mut fields)?,
+        protocols: fields.named_blobs()?,
     };
     if version >= 8 {
         fields.text()?; // why the member joins: nobody needs to know
     }
     fields.end()?;
     Some(request)
-}
-
-fn protocols<'a>(fields: &mut Fields<'a>) -> Option<Vec<(&'a str, &'a [u8])>> {
-    let mut protocols = Vec::new();
-    for _ in 0..fields.count()? {
-        protocols.push((fields.text()??, fields.blob()?));
-        fields.no_tags()?;
-    }
-    Some(protocols)
 }

@@ -53,17 +53,8 @@ pub fn read(version: i16, body: &[u8]) -> Option<SyncRequest<'_>> {
         instance: if version >= 3 { fields.text()? } else { None },
         protocol_type: if has_protocol { fields.text()? } else { None },
         protocol: if has_protocol { fields.text()? } else { None },
-        assignments: assignments(&mut fields)?,
+        assignments: fields.named_blobs()?,
     };
     fields.end()?;
     Some(request)
-}
-
-fn assignments<'a>(fields: &mut Fields<'a>) -> Option<Vec<(&'a str, &'a [u8])>> {
-    let mut assignments = Vec::new();
-    for _ in 0..fields.count()? {
-        assignments.push((fields.text()??, fields.blob()?));
-        fields.no_tags()?;
-    }
-    Some(assignments)
 }
