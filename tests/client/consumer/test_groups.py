@@ -225,6 +225,9 @@ def test_automatic_commits_count_what_was_handed_out_and_no_more(consumer, topic
     handed = []
     while watcher.committed([one])[one] is None:
         handed += member.poll(0.05)
+        if len(handed) >= 50:  # a thousand may be read before the first commit is seen
+            member.pause([one])
+    member.resume([one])
     assert watcher.committed([one])[one].offset <= len(handed)
     while len(handed) < 55:
         handed += member.poll(1.0)
