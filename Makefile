@@ -56,8 +56,9 @@ peers: $(NATIVE) ## Our client, and what others' clients see, against Apache Kaf
 	$(PYTEST) -q -m 'peer'
 
 .PHONY: slow
-slow: $(NATIVE) ## The long runs: crash rounds, fuzzing with many seeds
+slow: $(NATIVE) ## The long runs: crash rounds, fuzzing with many seeds, new examples for hypothesis
 	$(PYTEST) -q -m 'slow and not peer'
+	HYPOTHESIS_PROFILE=search $(PYTEST) -q -m 'hypothesis and not peer' --timeout 500
 
 .PHONY: bench
 bench: $(NATIVE) ## Native against pure Python: encode, decode, CRC, codecs, append, index; starting and restoring a broker

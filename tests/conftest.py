@@ -2,11 +2,15 @@
 
 Tests ask a broker called `odradek`, unless the mark `brokers` nearest to them names `kafka`, too, or alone: then they meet Apache
 Kafka, in a round of its own that is marked `peer` and for which the first such test starts it.
+
+Hypothesis tries the same examples in each run, so that a change is judged by what it changes; `HYPOTHESIS_PROFILE=search`
+(`make slow`) looks for new ones, and for more of them.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("support", "world", "cases_admin", "cases_data", "cases_groups")
 
@@ -23,6 +28,12 @@ from support.broker import Broker, BrokerProcess  # noqa: E402
 if TYPE_CHECKING:
     from support.canary import Canary
     from support.wire import Wire
+
+settings.register_profile(
+    "same", max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", settings.get_profile("same"), max_examples=1_000, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 BROKERS = {
     "odradek": pytest.param("odradek_serve", id="odradek"),

@@ -1,6 +1,6 @@
 """The broker's assignors: each partition has exactly one owner among its subscribers, evenly, and moves are few."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from odradek.broker.coordinator.group.server_assignors import ASSIGNORS, MemberSpec, find
@@ -80,7 +80,6 @@ def test_uniform_leaves_no_move_that_would_even_out_members_of_different_topics(
     assert find("uniform")(specs(subscriptions, given_to), partition_counts) == given_to
 
 
-@settings(max_examples=50)
 @given(st.integers(1, 9), member_ids)
 def test_range_gives_runs_that_line_up_across_topics(count, members):
     topics = frozenset(TOPICS[:3])
