@@ -5,31 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from kio.schema.errors import ErrorCode
-from support import topics
+from support import consumer_member, topics
+from support.consumer_member import staying
 from world import World
 
 
 def joining(world: World, group: str, topic: str, **said: Any) -> dict[str, Any]:
-    """Return the first heartbeat of a member."""
-    return {
-        "group_id": group,
-        "member_id": world.name("member"),
-        "member_epoch": 0,
-        "instance_id": None,
-        "rack_id": None,
-        "rebalance_timeout": 5_000,
-        "subscribed_topic_names": [topic],
-        "subscribed_topic_regex": None,
-        "server_assignor": None,
-        "topic_partitions": [],
-        **said,
-    }
-
-
-def staying(first: dict[str, Any], epoch: int, **said: Any) -> dict[str, Any]:
-    """Return a heartbeat that says nothing new."""
-    silent = dict.fromkeys(("subscribed_topic_names", "subscribed_topic_regex", "server_assignor", "topic_partitions"))
-    return {**first, **silent, "rebalance_timeout": -1, "member_epoch": epoch, **said}
+    """Return the first heartbeat of a new member."""
+    return consumer_member.joining(group, world.name("member"), [topic], **said)
 
 
 def join(world: World, version: int, first: dict[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """ConsumerGroupDescribe (key 69), versions 0 to 1: state, members and assignments of groups of the consumer protocol.
 
 Errors of a group: GROUP_ID_NOT_FOUND (69), also for a classic group, which DescribeGroups describes; and the
-coordinator's own. Topics that are deleted are left out of assignments.
+coordinator's own. Topics that are deleted are left out of assignments. A member is shown with what it was told to give up
+until it says that it did, as in Apache Kafka 4.3.1 (KAFKA-20431).
 
 v1 type of a member: always 1, of the consumer protocol (KIP-1099)
 """
@@ -87,7 +88,7 @@ def _member(ctx: RequestContext, group: "ConsumerGroup", member: "ConsumerMember
         client_host=wants.client_host,
         subscribed_topic_names=wants.topics,
         subscribed_topic_regex=wants.regex or None,
-        assignment=_assignment(ctx, member.assigned.items()),
+        assignment=_assignment(ctx, member.held().items()),
         target_assignment=_assignment(ctx, group.target.get(member.member_id, {}).items()),
         member_type=_CONSUMER_MEMBER,
     )

@@ -162,7 +162,8 @@ class ConsumerGroup:
     def check_commit(self, member_id: str, epoch: int, places: Iterable[tuple[bytes | None, int]]) -> None:
         """Refuse a commit of offsets by who is no member, or of partitions it may not have any more.
 
-        A member that has not heard of its newest epoch may commit for the partitions it has had since then (KIP-1251).
+        A member that has not heard of its newest epoch may commit for the partitions it has had since then (KIP-1251),
+        those among them that it must give up.
 
         Args:
             member_id: who commits; "" with an epoch below 0: a tool, which may in a group without members.
@@ -179,8 +180,9 @@ class ConsumerGroup:
             return
         if epoch > member.epoch:
             raise _stale(epoch, member.epoch)
+        held = member.held()
         for topic, partition in places:
-            since = member.assigned.get(topic or b"", {}).get(partition)
+            since = held.get(topic or b"", {}).get(partition)
             if since is None or epoch < since:
                 raise _stale(epoch, member.epoch)
 

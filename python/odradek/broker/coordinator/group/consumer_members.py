@@ -77,6 +77,13 @@ class ConsumerMember:
         """Return whether nothing is left to do for the member until the target assignment changes."""
         return self.state is MemberState.STABLE and self.epoch == target_epoch
 
+    def held(self) -> Assigned:
+        """Return what the member has as far as anybody knows: what it may consume, and what it must give up still."""
+        return {
+            topic: {**self.assigned.get(topic, {}), **self.revoking.get(topic, {})}
+            for topic in {**self.assigned, **self.revoking}
+        }
+
     def current(self) -> CurrentAssignment:
         """Return the part of the member that its `CurrentAssignment` record holds."""
         return CurrentAssignment(self.epoch, self.previous_epoch, self.state, self.assigned, self.revoking)
