@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 
 from cli_support import run_command
+from support.consumer_member import ConsumerMember
+from support.wire import Wire
 
 import odradek
 from odradek.client.admin.values import GroupDescription, MemberToRemove
@@ -60,8 +62,7 @@ def halfway(
     first = member(group, topic, client_id="first", client_rack="shelf")
     until(lambda: len(first.assignment()) == 4, first)
     second = member(group, topic, client_id="second", group_instance_id="two")
-    until(lambda: all(len(one.target or ()) == 2 for one in (*described(admin, group).members, None) if one), second)
-    until(lambda: len(described(admin, group).members) == 2, second)
+    until(lambda: [len(one.target or ()) for one in described(admin, group).members] == [2, 2], second)
     return group, topic, first, second
 
 
@@ -138,10 +139,14 @@ def test_a_group_with_members_keeps_its_offsets(
 
 
 def test_members_can_be_removed(
-    admin: odradek.Admin, halfway: tuple[str, str, odradek.Consumer, odradek.Consumer]
+    admin: odradek.Admin, wire: Wire, make_topic: Callable[..., str], unique: Unique
 ) -> None:
-    group, _topic, first, _second = halfway
-    two = MemberToRemove(instance_id="two")
+    topic, group = make_topic(), unique("removed")
+    # Not consumers: told that they are out, they would be back before anybody looks.
+    first, second = ConsumerMember(wire, group, topic), ConsumerMember(wire, group, topic, instance_id="two")
+    for member in (first, second):
+        member.join()
+    one, two = MemberToRemove(member_id=first.member_id), MemberToRemove(instance_id="two")
     with pytest.raises(KafkaError) as caught:
         admin.remove_group_members(group, [MemberToRemove(instance_id="nobody")])
     assert caught.value.error_code == ErrorCode.UNKNOWN_MEMBER_ID
@@ -149,9 +154,7 @@ def test_members_can_be_removed(
         admin.remove_group_members(group, [MemberToRemove("another", "two")])
     assert caught.value.error_code == ErrorCode.FENCED_INSTANCE_ID
     assert admin.remove_group_members(group, [two]) == {two: None}
-    one_id = first.group_metadata().member_id
-    assert [one.member_id for one in described(admin, group).members] == [one_id]
-    one = MemberToRemove(member_id=one_id)
+    assert [each.member_id for each in described(admin, group).members] == [first.member_id]
     assert admin.remove_group_members(group, [one]) == {one: None}
     assert not described(admin, group).members
 
