@@ -259,6 +259,21 @@ async def test_a_changed_join_sends_parked_syncs_back(crowd):
     assert crowd.sent_back(token, ErrorCode.REBALANCE_IN_PROGRESS)
 
 
+async def test_of_two_syncs_of_the_leader_parked_at_once_the_later_decides_for_all(crowd):
+    crowd.completing()
+    leader, follower, other = crowd.ids
+    syncs = [
+        crowd.log.park_sync("g", crowd.who(leader), ("consumer", "range"), dict.fromkeys(crowd.ids, share), 5)
+        for share in (b"first", b"second")
+    ]
+    crowd.ring()
+    assert crowd.sent_back(syncs[0], ErrorCode.REBALANCE_IN_PROGRESS)
+    for token in (syncs[1], crowd.park_sync(follower), crowd.park_sync(other)):
+        assert crowd.told(token, Synced(ErrorCode.NONE, "consumer", "range", b"second"), 5)
+    again = (await crowd.service.restarted()).coordinator.describe("g")
+    assert {member.assignment for member in again.members.by_id.values()} == {b"second"}
+
+
 async def test_stopping_answers_what_is_parked(crowd):
     crowd.completing()
     syncs = [crowd.park_sync(one) for one in crowd.ids[1:]]

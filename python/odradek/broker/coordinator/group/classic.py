@@ -307,7 +307,8 @@ class ClassicGroup:
         self._answer_sync(member, Synced(ErrorCode.REBALANCE_IN_PROGRESS))  # a retry: the earlier one is given up
         member.sync_waiter = waiter
         if member.member_id == self.members.leader:
-            self.records.append(self._metadata(assignments))
+            # Its retry may be gathered with it: only one of both decides, or what others are told would change later.
+            self.records = [self._metadata(assignments)]
 
     def apply(self, settled: GroupMetadata, now_ms: float) -> None:
         """Replay a record of this group: at run time the one just appended, at start what the log holds.
