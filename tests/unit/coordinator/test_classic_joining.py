@@ -35,6 +35,18 @@ def test_an_id_given_out_lapses_after_the_session_time_out(group):
     assert group.answers[group.join(member_id)].error == ErrorCode.UNKNOWN_MEMBER_ID
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_an_id_that_is_never_used_costs_a_settled_group_nothing(group, leaves):
+    members = group.stable(2)
+    given = group.answers[group.join()].member_id
+    if leaves:
+        assert group.leave((given, None)) == [ErrorCode.NONE]
+    else:
+        group.keep_alive(members, 2 * SESSION_MS)
+    assert not group.group.members.pending
+    assert (group.group.state, group.group.generation) == (State.STABLE, 1)
+
+
 def test_an_id_given_out_holds_the_rebalance_open_until_it_comes_back():
     group = Driver()
     first = group.stable(1)[0]

@@ -391,6 +391,7 @@ class ClassicGroup:
         if self.state is State.DEAD:
             return [ErrorCode.COORDINATOR_NOT_AVAILABLE for _ in who]
         errors = []
+        size = len(self.members)
         for member_id, instance_id in who:
             if not member_id and instance_id is not None:
                 member_id = self.members.static_ids.get(instance_id, "")  # noqa: PLW2901
@@ -399,13 +400,14 @@ class ClassicGroup:
                 self._drop(member_id, ErrorCode.UNKNOWN_MEMBER_ID)
             errors.append(error)
         if ErrorCode.NONE in errors:
-            self._after_losses(now_ms)
+            self._after_losses(size, now_ms)
         return errors
 
     def expire(self, now_ms: float) -> None:
         """Do what is due: drop members whose session is over, end the joining, drop members that never sync."""
         members = self.members
         lapsed = [member_id for member_id, deadline_ms in members.pending.items() if deadline_ms <= now_ms]
+        size = len(members)
         for member in members.by_id.values():
             if member.deadline_ms <= now_ms:
                 waits = member.join_waiter is not None or member.sync_waiter is not None
@@ -416,7 +418,7 @@ class ClassicGroup:
         for member_id in lapsed:
             self._drop(member_id, ErrorCode.UNKNOWN_MEMBER_ID)
         if lapsed:
-            self._after_losses(now_ms)
+            self._after_losses(size, now_ms)
         if self._join_deadline_ms <= now_ms:
             self._join_time_is_up(now_ms)
         if self._sync_deadline_ms <= now_ms:
@@ -497,8 +499,9 @@ class ClassicGroup:
                 return ErrorCode.UNKNOWN_MEMBER_ID
         return ErrorCode.NONE if member_id in self.members.by_id else ErrorCode.UNKNOWN_MEMBER_ID
 
-    def _after_losses(self, now_ms: float) -> None:
-        if self.state in {State.STABLE, State.COMPLETING_REBALANCE}:
+    def _after_losses(self, size: int, now_ms: float) -> None:
+        """Go on without some of `size` members, or without ids that were given out: they have no part in a generation."""
+        if len(self.members) < size and self.state in {State.STABLE, State.COMPLETING_REBALANCE}:
             self.rebalance(now_ms)
         else:
             self._complete_join_if_ready(now_ms)
