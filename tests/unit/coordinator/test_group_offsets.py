@@ -145,6 +145,12 @@ async def test_an_offset_with_a_retention_of_its_own_expires_by_it(service):
     assert service.offset("g", "t", 0) is None
 
 
+async def test_an_offset_with_the_longest_retention_there_is_never_expires(service):
+    await service.commit("g", {("t", 0): 1}, retention_ms=2**63 - 1)
+    await service.clock.advance(RETENTION_MS + CHECK_MS)
+    assert (await service.restarted()).offset("g", "t", 0) == 1
+
+
 async def test_deleting_a_group_deletes_its_offsets_for_good(service):
     who = await service.member()
     await service.commit("g", {("orders", 0): 1}, who)

@@ -101,6 +101,15 @@ async def test_a_dead_group_leaves_no_alarm(service):
     assert service.clock.alarms == idle
 
 
+@pytest.mark.parametrize("long", ["client_id", "instance_id"])
+@pytest.mark.parametrize("letter", ["c", "€"])
+async def test_a_member_id_fits_into_a_record_whatever_it_is_made_of(service, long, letter):
+    longest = letter * ((2**15 - 1) // len(letter.encode()))
+    who = await service.member(**{long: longest})
+    assert len(who.member_id.encode()) < 2**15
+    assert (await service.restarted()).coordinator.heartbeat("g", who) == ErrorCode.NONE
+
+
 @pytest.mark.parametrize("session_ms", [5_999, 1_800_001])
 async def test_a_session_time_out_outside_the_limits_is_refused(service, session_ms):
     joined = await service.coordinator.join("g", join_request(session_timeout_ms=session_ms))

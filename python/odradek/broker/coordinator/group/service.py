@@ -44,8 +44,12 @@ OFFSETS_TOPIC: Final = "__consumer_offsets"
 _TOMBSTONES_AT_ONCE: Final = 1_000
 _MAX_ID_CHARS: Final = 2**15 - 1
 """A string of Kafka's protocol has no more bytes; the wire's longer ones are refused by `protocol/claims.py` already."""
+_NEVER_MS: Final = 2**63 - 1
+"""The latest time that a record can hold; clients ask for as long a retention to keep offsets for ever."""
 _MAX_KEPT_CHARS: Final = 249
 """As many as a topic's name may have."""
+_MAX_PREFIX_CHARS: Final = 8_000
+"""Of a client's or instance's id in a member id, which has to fit into a string of the protocol, in UTF-8."""
 
 
 class OffsetsTopic(Protocol):
@@ -169,7 +173,7 @@ class GroupCoordinator:
             group.lookups = self._lookups.count(group_id, self._clock.monotonic_ms())
         waiter: asyncio.Future[Joined] = self._loop.create_future()
         self._rounds.take_in(group)
-        prefix = request.client_id if request.instance_id is None else request.instance_id
+        prefix = (request.client_id if request.instance_id is None else request.instance_id)[:_MAX_PREFIX_CHARS]
         group.join(request, waiter, self._clock.monotonic_ms(), lambda: f"{prefix}-{uuid4()}")
         self._settle(shard, group)
         return await waiter
@@ -279,7 +283,7 @@ class GroupCoordinator:
         results = {}
         batch = []
         now_ms = self._clock.wall_ms()
-        expire_ms = now_ms + retention_ms if retention_ms >= 0 else -1
+        expire_ms = min(now_ms + retention_ms, _NEVER_MS) if retention_ms >= 0 else -1
         for (topic, partition), (offset, leader_epoch, metadata, topic_id) in commits.items():
             if len(metadata) > self._settings.offset_metadata_max_bytes:
                 results[topic, partition] = ErrorCode.OFFSET_METADATA_TOO_LARGE
