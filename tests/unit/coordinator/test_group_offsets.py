@@ -151,6 +151,16 @@ async def test_an_offset_with_the_longest_retention_there_is_never_expires(servi
     assert (await service.restarted()).offset("g", "t", 0) == 1
 
 
+async def test_offsets_that_can_not_be_expired_do_not_keep_those_of_other_partitions(service, caplog, monkeypatch):
+    for group in "ab":
+        await service.commit(group, {("t", 0): 1})
+    first, _ = service.coordinator._shards()
+    monkeypatch.setattr(first, "expired", lambda *_: 1 / 0)
+    await service.clock.advance(RETENTION_MS + CHECK_MS)
+    assert [line.group_id for line in service.coordinator.groups()] == list(first.groups)
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_deleting_a_group_deletes_its_offsets_for_good(service):
     who = await service.member()
     await service.commit("g", {("orders", 0): 1}, who)

@@ -6,6 +6,7 @@ import pytest
 from group_harness import SESSION_MS, FakeLog, FakeTopic, Service, join_request, subscription, turn
 
 from odradek.broker.coordinator.group import service as group_service
+from odradek.broker.coordinator.group.classic import ClassicGroup
 from odradek.broker.coordinator.group.members import Identity
 from odradek.broker.coordinator.group.service import OFFSETS_TOPIC, partition_of
 from odradek.broker.coordinator.group.states import Limits, State
@@ -99,6 +100,16 @@ async def test_a_dead_group_leaves_no_alarm(service):
     assert service.coordinator.delete_group("g") == ErrorCode.NONE
     await service.clock.advance(SESSION_MS)
     assert service.clock.alarms == idle
+
+
+async def test_a_group_wakes_up_again_after_a_bug(service, caplog, monkeypatch):
+    await service.member()
+    with monkeypatch.context() as patched:
+        patched.setattr(ClassicGroup, "expire", lambda *_: 1 / 0)
+        await service.clock.advance(10 * SESSION_MS)
+    assert 1 < caplog.text.count("ZeroDivisionError") < 20
+    await service.clock.advance(SESSION_MS)
+    assert service.coordinator.describe("g").is_empty
 
 
 @pytest.mark.parametrize("long", ["client_id", "instance_id"])

@@ -42,6 +42,8 @@ _log = logging.getLogger("odradek.broker")
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 _TOMBSTONES_AT_ONCE: Final = 1_000
+_AGAIN_MS: Final = 10_000
+"""After what went wrong on an alarm, by a bug: soon enough for members that wait, and no flood in the log."""
 _MAX_ID_CHARS: Final = 2**15 - 1
 """A string of Kafka's protocol has no more bytes; the wire's longer ones are refused by `protocol/claims.py` already."""
 _NEVER_MS: Final = 2**63 - 1
@@ -489,14 +491,18 @@ class GroupCoordinator:
 
     def _wake(self, shard: GroupShard, group: AnyGroup) -> None:
         del self._alarms[group.group_id]
-        if not isinstance(group, ClassicGroup):
-            self._consumers.expire(shard, group)
+        try:
+            if isinstance(group, ClassicGroup):
+                self._rounds.take_in(group)
+                self._pulse.listen(group)
+                group.expire(self._clock.monotonic_ms())
+            else:
+                self._consumers.expire(shard, group)
+            self._settle(shard, group)
+        except Exception:  # noqa: BLE001 - without an alarm nobody in the group would ever be answered or missed again
+            _log.exception("what is due in group %r can't be carried out", group.group_id)
+            group.wake_at_ms = self._clock.monotonic_ms() + _AGAIN_MS
             self._set_alarm(shard, group)
-            return
-        self._rounds.take_in(group)
-        self._pulse.listen(group)
-        group.expire(self._clock.monotonic_ms())
-        self._settle(shard, group)
 
     def _bury(self, shard: GroupShard, tombstones: list[Record], at_once: int = _TOMBSTONES_AT_ONCE) -> None:
         for start in range(0, len(tombstones), at_once):
@@ -518,10 +524,13 @@ class GroupCoordinator:
         now_ms = self._clock.wall_ms()
         for shard in self._shards():
             tombstones = []
-            with self._pulse.held(shard, shard.groups):
-                for group in shard.groups.values():
-                    tombstones += shard.expired(group, now_ms, self._settings.offsets_retention_ms)
-                self._bury(shard, tombstones)
+            try:
+                with self._pulse.held(shard, shard.groups):
+                    for group in shard.groups.values():
+                        tombstones += shard.expired(group, now_ms, self._settings.offsets_retention_ms)
+                    self._bury(shard, tombstones)
+            except Exception:  # noqa: BLE001 - the other partitions' offsets expire all the same
+                _log.exception("what has expired in %s-%d can't be removed", OFFSETS_TOPIC, shard.partition)
 
 
 def partition_of(group_id: str, partition_count: int) -> int:
