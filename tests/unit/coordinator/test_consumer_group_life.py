@@ -93,6 +93,21 @@ async def test_a_static_member_that_stays_away_is_out_when_its_session_ends():
     assert again.numbers() == [0, 1]
 
 
+async def test_a_static_member_that_has_left_for_a_while_comes_back_by_joining_only():
+    service = await consumer_service(orders=2)
+    (a,) = await joined(service, "a", instance_id="i")
+    b = Member(service, "b")
+    await b.join()
+    for _ in range(3):
+        await a.settle()
+        await b.settle()
+    before = a.group.members["a"].previous_epoch
+    assert before > 0
+    await a.leave(-2)
+    assert await refusal(service, "g", "a", before, instance_id="i", owned={}) == ErrorCode.FENCED_MEMBER_EPOCH
+    assert (await a.join()).epoch == a.group.epoch
+
+
 async def test_a_static_member_that_was_to_give_up_partitions_may_stay_away_for_its_whole_session():
     service = await consumer_service(orders=2)
     (a,) = await joined(service, "a", instance_id="i")

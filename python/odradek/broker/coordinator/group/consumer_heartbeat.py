@@ -223,7 +223,7 @@ def _check_epoch(member: ConsumerMember, epoch: int, owned: Assignment | None) -
     """Refuse a member that is not where the group believes it is, unless an answer was lost on the way to it."""
     if epoch == member.epoch:
         return
-    if epoch == member.previous_epoch and owned is not None and _is_within(owned, member.assigned):
+    if member.previous_epoch == epoch < member.epoch and owned is not None and _is_within(owned, member.assigned):
         return
     kind = "greater" if epoch > member.epoch else "smaller"
     raise KafkaError(
