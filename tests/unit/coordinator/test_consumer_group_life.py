@@ -108,6 +108,23 @@ async def test_a_static_member_that_has_left_for_a_while_comes_back_by_joining_o
     assert (await a.join()).epoch == a.group.epoch
 
 
+@pytest.mark.parametrize("regex", [None, "ord.*"])
+async def test_a_member_that_takes_the_place_of_a_static_one_leaves_its_own_to_others(regex):
+    service = await consumer_service(orders=2)
+    (a,) = await joined(service, "a", regex=regex)
+    static = Member(service, "s", instance_id="i")
+    await static.join()
+    for _ in range(3):
+        await a.settle()
+        await static.settle()
+    await static.leave(-2)
+    a.instance_id = "i"
+    await a.join()
+    await a.settle()
+    assert (a.numbers(), list(a.group.members), a.group.state) == ([0, 1], ["a"], ConsumerState.STABLE)
+    assert list(a.group.regexes) == ([] if regex is None else [regex])
+
+
 async def test_a_static_member_that_was_to_give_up_partitions_may_stay_away_for_its_whole_session():
     service = await consumer_service(orders=2)
     (a,) = await joined(service, "a", instance_id="i")

@@ -117,7 +117,7 @@ def heartbeat(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> 
     """Work out a heartbeat of a member that stays or joins. `draft.group` may be a group that is to be made."""
     stale = draft.group.topics_revision != around.topics.revision
     member_id = request.member_id or around.new_member_id()
-    before = _find(draft, request, member_id, around.rules.max_size)
+    before = _find(draft, request, member_id, around)
     changed, resubscribed = _note_subscription(draft, request, member_id, before, around)
     if stale or resubscribed:
         _note_topics(draft, around, stale=stale, resubscribed=resubscribed)
@@ -158,15 +158,22 @@ def leave(draft: Draft, request: HeartbeatRequest, around: Surroundings) -> Hear
     return HeartbeatAnswer(member.member_id, request.epoch)
 
 
-def fence(draft: Draft, member_ids: Iterable[str], topics: ClusterTopics) -> None:
-    """Take members out of the group. Who stays hears of it at its next heartbeat, which makes the new target."""
+def fence(draft: Draft, member_ids: Iterable[str], topics: ClusterTopics, wanted: str | None = None) -> None:
+    """Take members out of the group. Who stays hears of it at its next heartbeat, which makes the new target.
+
+    Args:
+        draft: the group.
+        member_ids: the members.
+        topics: the cluster's.
+        wanted: an expression that is going to be used again, and stays.
+    """
     for member_id in member_ids:
         draft.remove_member(member_id)
-    _forget_unused_expressions(draft)
+    _forget_unused_expressions(draft, wanted)
     _raise_epoch(draft, topics)
 
 
-def _find(draft: Draft, request: HeartbeatRequest, member_id: str, max_size: int) -> ConsumerMember | None:
+def _find(draft: Draft, request: HeartbeatRequest, member_id: str, around: Surroundings) -> ConsumerMember | None:
     """Return the member that speaks, None if it is new."""
     group = draft.group
     joins = request.epoch == JOIN_EPOCH
@@ -177,6 +184,9 @@ def _find(draft: Draft, request: HeartbeatRequest, member_id: str, max_size: int
         elif request.instance_id in group.static_ids:
             place = group.members[group.static_ids[request.instance_id]]
             if place.epoch == LEAVE_STATIC_EPOCH:
+                if member is not None and member is not place:
+                    # It had another place, whose partitions are for all.
+                    fence(draft, [member_id], around.topics, request.regex)
                 return _replace_static(draft, place, member_id)
             if place.member_id != member_id:
                 raise KafkaError(
@@ -187,9 +197,9 @@ def _find(draft: Draft, request: HeartbeatRequest, member_id: str, max_size: int
     if not joins:
         member = group.member(member_id)
         _check_epoch(member, request.epoch, request.owned)
-    elif member is None and len(group.members) >= max_size:
+    elif member is None and len(group.members) >= around.rules.max_size:
         raise KafkaError(
-            f"The consumer group has reached its maximum capacity of {max_size} members.",
+            f"The consumer group has reached its maximum capacity of {around.rules.max_size} members.",
             code=ErrorCode.GROUP_MAX_SIZE_REACHED,
         )
     return member
@@ -296,7 +306,7 @@ def _resolve(draft: Draft, expression: str, around: Surroundings) -> None:
         draft.add(RegexKey(draft.group.group_id, expression), resolved)
 
 
-def _forget_unused_expressions(draft: Draft) -> None:
+def _forget_unused_expressions(draft: Draft, wanted: str | None = None) -> None:
     used = draft.group.expressions() if draft.group.regexes else set()
-    for expression in draft.group.regexes.keys() - used:
+    for expression in draft.group.regexes.keys() - used - {wanted}:
         draft.add(RegexKey(draft.group.group_id, expression), None)
