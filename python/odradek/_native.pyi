@@ -395,19 +395,24 @@ def note_fork() -> None:
 
 @final
 class Turn:
-    """One thread at a time in a client that is not made for several; that one may come again, from a callback."""
+    """One thread at a time in a client that is not made for several; that one may come again, from a callback.
+
+    A `with` statement takes it and gives it back. Ctrl-C finds no place between the taking and the block.
+    """
 
     def __new__(cls) -> Self: ...
+    def __enter__(self) -> None:
+        """Take the turn. Raises UsageError while another thread has it."""
+    def __exit__(self, _kind: object, _error: object, _traceback: object) -> None: ...
     def call(self, begin: Callable[[], object]) -> TurnCall:
-        """Return what a `with` statement takes the turn by, and gives it back by.
+        """Return what takes the turn as the turn itself does, and calls `begin` in it, before the block.
 
-        `begin` is called in the turn, before the block; what it raises gives the turn back. Ctrl-C finds no place between
-        the taking and the block.
+        What `begin` raises gives the turn back. It costs an object a call, which `poll` does without.
         """
 
 @final
 class TurnCall:
-    """One call, in its turn."""
+    """One call, in its turn, with a beginning of its own."""
 
     def __enter__(self) -> None:
         """Take the turn. Raises UsageError while another thread has it, and what `begin` raises."""

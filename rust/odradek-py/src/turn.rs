@@ -26,15 +26,15 @@ pub struct Turn {
 }
 
 impl Turn {
-    fn take(&self) -> bool {
+    fn take(&self) -> PyResult<()> {
         let me = ME.with(|me| *me);
         match self.holder.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {}
             Err(holder) if holder == me => {}
-            Err(_) => return false,
+            Err(_) => return Err(used_twice()),
         }
         self.depth.fetch_add(1, Ordering::Relaxed);
-        true
+        Ok(())
     }
 
     fn give_back(&self) {
@@ -51,13 +51,21 @@ impl Turn {
         Self { holder: AtomicU64::new(0), depth: AtomicUsize::new(0) }
     }
 
-    /// Return what a `with` statement takes the turn by.
+    fn __enter__(&self) -> PyResult<()> {
+        self.take()
+    }
+
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) {
+        self.give_back();
+    }
+
+    /// Return what a `with` statement takes the turn by, and calls `begin` in it.
     fn call(turn: Py<Self>, begin: Py<PyAny>) -> TurnCall {
         TurnCall { turn, begin }
     }
 }
 
-/// One call, in its turn.
+/// One call, in its turn, with a beginning of its own.
 #[pyclass(frozen, module = "odradek._native")]
 pub struct TurnCall {
     turn: Py<Turn>,
@@ -68,9 +76,7 @@ pub struct TurnCall {
 impl TurnCall {
     fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
         let turn = self.turn.get();
-        if !turn.take() {
-            return Err(used_twice());
-        }
+        turn.take()?;
         self.begin.call0(py).map(drop).inspect_err(|_| turn.give_back())
     }
 
