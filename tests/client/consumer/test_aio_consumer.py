@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import time
 
 import pytest
@@ -127,6 +128,55 @@ async def test_polls_that_are_cancelled_lose_nothing(consumer, topic, produce, u
         if len(seen) == 500:
             break
     assert seen == values
+
+
+class Cancelled:
+    """Awaits work in a task that is cancelled where it waits for the n-th time."""
+
+    def __init__(self, work, place):
+        self.work = work
+        self.left = place
+
+    def __await__(self):
+        step, argument = self.work.send, None
+        while True:
+            try:
+                waiting = step(argument)
+            except StopIteration as end:
+                return end.value
+            self.left -= 1
+            if not self.left:
+                asyncio.current_task().cancel()  # as asyncio does for Ctrl-C
+            try:
+                step, argument = self.work.send, (yield waiting)
+            except BaseException as error:  # noqa: BLE001  thrown in at once
+                step, argument = self.work.throw, error
+
+
+CALLS = {
+    "position": lambda reader, one: reader.position(one),
+    "commit": lambda reader, one: reader.commit({one: 1}),
+    "committed": lambda reader, one: reader.committed(one),
+    "poll": lambda reader, _one: reader.poll(0.01),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_a_call_that_is_cancelled_anywhere_leaves_a_consumer_that_works(consumer, topic, produce, unique, call):
+    produce(topic, 1)
+    one = TopicPartition(topic, 0)
+    for place in itertools.count(1):
+        reader = consumer(unique("group"))
+        await reader.assign(one)
+        work = Cancelled(call(reader, one), place)
+        await asyncio.wait([asyncio.ensure_future(work)])
+        assert await reader.position(one, timeout=20) in {0, 1}
+        await reader.commit({one: 1}, timeout=20)
+        assert (await reader.committed(one))[one].offset == 1
+        await reader.close()
+        if work.left > 0:
+            break
+    assert place > 1, "nothing was cancelled"
 
 
 async def test_a_callback_that_is_cancelled_with_its_poll_is_finished_by_the_next(consumer, topic, unique):

@@ -4,17 +4,30 @@ Python looks for signals where a function begins and behind each call of native 
 in turn, by a profiler that raises there: as a signal would, but at a place that the test chooses.
 """
 
+import gc
 import itertools
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from consuming import read, until
 
 from odradek import TopicPartition
 from odradek.client.consumer.handover import Assign
+from odradek.errors import ClosedError
 
 COUNT = 60
+
+
+@pytest.fixture(autouse=True)
+def _no_collections():
+    """Let the collector not run in what is interrupted: an exception in what it calls is lost, as Python has it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 class CtrlC:
@@ -102,7 +115,7 @@ def test_ctrl_c_anywhere_in_a_poll_that_takes_partitions_over_leaves_none_that_o
     for place in itertools.count(1):
         core.take_over([])
         told.clear()
-        reader._loop.run(assign())
+        reader._loop.run(assign)
         finished = interrupted(lambda: reader.poll(0), place)
         reader.poll(0)
         assert (told, reader.assignment()) == ([one], {one}), f"interrupted at place {place}"
@@ -169,30 +182,74 @@ CALLS = {
     "poll": lambda reader, _one: reader.poll(0.01),
     "poll_arrow": lambda reader, _one: reader.poll_arrow(0.01),
     "pause": lambda reader, one: reader.pause(one),
-    "seek": lambda reader, one: reader.seek(one, 0),
+    "seek": lambda reader, one: reader.seek(one, 1),
+    "position": lambda reader, one: reader.position(one),
+    "commit": lambda reader, one: reader.commit({one: 1}),
+    "commit_async": lambda reader, one: reader.commit_async({one: 1}),
+    "committed": lambda reader, one: reader.committed(one),
 }
+
+
+def elsewhere(call):
+    """Return what another thread gets from the call, which is not waited for if it hangs."""
+    got = Future()
+
+    def run():
+        try:
+            got.set_result(call())
+        except Exception as error:  # noqa: BLE001  raised where it is waited for
+            got.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return got.result(20)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_ctrl_c_anywhere_in_a_call_leaves_the_consumer_to_other_threads(consumer, topic, produce, unique, call):
-    """Behind the taking of the turn, and before anything would have given it back, it was held until the process ended."""
+    """Behind the taking of the turn, and before anything would have given it back, it was held until the process ended.
+
+    So was the lock of what a call waits by: the consumer's own thread hung in it, and with it every later call.
+    """
     produce(topic, 1)
     reader, one = consumer(unique("group")), TopicPartition(topic, 0)
-    reader.assign(one)
+    reader.assign([one])
     assert reader.position(one) == 0
     kept = []  # as an interpreter keeps the last exception: with it, the frames of what was interrupted
-    with ThreadPoolExecutor(1) as elsewhere:
-        for place in itertools.count(1):
-            sys.setprofile(CtrlC(place))
-            try:
-                call(reader, one)
-                finished = True
-            except KeyboardInterrupt as error:
-                kept.append(error)
-                finished = False
-            finally:
-                sys.setprofile(None)
-            assert elsewhere.submit(reader.paused).result() <= {one}, f"interrupted at place {place}"
-            if finished:
-                break
+    for place in itertools.count(1):
+        sys.setprofile(CtrlC(place))
+        try:
+            call(reader, one)
+            finished = True
+        except KeyboardInterrupt as error:
+            kept.append(error)
+            finished = False
+        finally:
+            sys.setprofile(None)
+        assert elsewhere(lambda: reader.position(one)) in {0, 1}, f"interrupted at place {place}"
+        if finished:
+            break
     assert place > 3, "hardly anything was interrupted"
+
+
+def os_threads():
+    """Return the ids of this process's threads, those of native code among them."""
+    return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
+
+
+def test_ctrl_c_anywhere_in_close_leaves_nothing_that_closing_again_does_not_end(consumer, topic, produce, unique):
+    """A Ctrl-C when the end was near left the consumer's threads running: closing again did nothing."""
+    produce(topic, 1)
+    one = TopicPartition(topic, 0)
+    threads = os_threads()
+    for place in itertools.count(1):
+        reader = consumer(unique("group"))
+        reader.assign([one])
+        read(reader, 1)  # which there is to commit
+        finished = interrupted(lambda: reader.close() or "closed", place)  # noqa: B023
+        reader.close()
+        until(lambda: os_threads() == threads, what=f"the end, interrupted at place {place}")
+        with pytest.raises(ClosedError):
+            reader.position(one)
+        if finished:
+            break
+    assert place > 20, "hardly anything was interrupted"

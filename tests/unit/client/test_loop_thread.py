@@ -34,15 +34,15 @@ def test_results_and_errors_come_back(thread: LoopThread) -> None:
     async def fails() -> None:
         raise LookupError("of its own")
 
-    assert thread.run(value(7)) == 7
+    assert thread.run(lambda: value(7)) == 7
     with pytest.raises(LookupError, match="of its own"):
-        thread.run(fails())
+        thread.run(fails)
 
 
 def test_a_call_out_of_time_is_cancelled(thread: LoopThread) -> None:
     started, ended = threading.Event(), threading.Event()
     with pytest.raises(TimeoutError, match=r"0\.05 s"):
-        thread.run(forever(started, ended), 0.05)
+        thread.run(lambda: forever(started, ended), 0.05)
     assert ended.wait(20)
 
 
@@ -55,7 +55,7 @@ def test_ctrl_c_ends_a_blocking_call_at_once_and_cancels_it(thread: LoopThread) 
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        thread.run(forever(started, ended))
+        thread.run(lambda: forever(started, ended))
     assert ended.wait(20)
 
 
@@ -65,7 +65,7 @@ def test_closing_ends_calls_of_other_threads(thread: LoopThread) -> None:
 
     def call() -> None:
         try:
-            thread.run(forever(started, ended))
+            thread.run(lambda: forever(started, ended))
         except ClosedError as error:
             said.append(error)
 
@@ -82,15 +82,15 @@ def test_after_closing_calls_are_refused_and_closing_again_is_fine(thread: LoopT
     thread.close()
     thread.close()
     with pytest.raises(ClosedError):
-        thread.run(value(1))
+        thread.run(lambda: value(1))
 
 
 def test_a_blocking_call_on_the_thread_itself_is_refused(thread: LoopThread) -> None:
     async def inside() -> None:
-        thread.run(value(1))
+        thread.run(lambda: value(1))
 
     with pytest.raises(InternalError):
-        thread.run(inside())
+        thread.run(inside)
 
 
 def test_a_forked_child_is_told(thread: LoopThread) -> None:
@@ -98,7 +98,7 @@ def test_a_forked_child_is_told(thread: LoopThread) -> None:
     child = os.fork()
     if child == 0:
         try:
-            thread.run(value(1))
+            thread.run(lambda: value(1))
         except ForkedError:
             os.write(writing, b"forked")
         finally:
@@ -108,4 +108,4 @@ def test_a_forked_child_is_told(thread: LoopThread) -> None:
     assert os.waitpid(child, 0)[1] == 0
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"forked"
-    assert thread.run(value(2)) == 2
+    assert thread.run(lambda: value(2)) == 2

@@ -87,7 +87,7 @@ class Admin:
             self._closed = True
             thread, self._thread = self._thread, None
         if thread is not None and not thread.forked:
-            thread.run(self._twin.close())
+            thread.run(self._twin.close)
             thread.close()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Admin:
                 self._thread = LoopThread("odradek-admin")
             thread = self._thread
         thread.check_fork()
-        return thread.run(call(self._twin))
+        return thread.run(lambda: call(self._twin))
 
     def create_topics(
         self,

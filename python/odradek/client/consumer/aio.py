@@ -206,7 +206,7 @@ class Consumer(face.Consumer):
                     if inspect.isawaitable(result):
                         await result
                 else:
-                    await step.work
+                    await step.work()
             except BaseException as trouble:  # noqa: BLE001  thrown back in at once
                 error = trouble
 

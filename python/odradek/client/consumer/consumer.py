@@ -73,7 +73,7 @@ class Consumer(face.Consumer):
         self._most = options.number("max.poll.records")
         self._loop = LoopThread("odradek-consumer")
         try:
-            self._cluster, self._link, self._core = self._loop.run(self._open(options))
+            self._cluster, self._link, self._core = self._loop.run(lambda: self._open(options))
         except BaseException:
             self._loop.close()
             raise
@@ -275,13 +275,13 @@ class Consumer(face.Consumer):
         with self._mine():
             if self._core.holdings.wanted is None and self._core.holdings.held():
                 raise UsageError("subscribe: partitions were assigned by hand; call unsubscribe() first")
-            self._loop.run(self._core.subscribe(wanted, callbacks))
+            self._loop.run(lambda: self._core.subscribe(wanted, callbacks))
 
     def unsubscribe(self) -> None:
         """Give up all partitions, leave the group (unless a static member), and be without topics."""
         with self._mine():
             self._drive(depart(self._core))
-            self._loop.run(self._core.leave("the consumer unsubscribed"))
+            self._loop.run(lambda: self._core.leave("the consumer unsubscribed"))
             self._core.take_over(())
             self._handover.attention = True
 
@@ -299,7 +299,7 @@ class Consumer(face.Consumer):
             if self._core.auto_commit:
                 self._core.commit_in_background()
             self._core.take_over(dict.fromkeys(partitions_of(partitions)))
-            self._loop.run(self._core.assigned_by_hand())
+            self._loop.run(self._core.assigned_by_hand)
             self._core.position_soon()
 
     # commits and positions
@@ -317,58 +317,64 @@ class Consumer(face.Consumer):
             ConfigError: no `group_id`, or something that is no offset. TimeoutError, KafkaError.
         """
         self._core.need_group("commit")
+        limit = self._seconds(timeout)
         with self._mine():
             what = self._core.consumed() if offsets is None else to_commit(offsets)
-            self._loop.run(self._core.commit(what, self._seconds(timeout)))
+            self._loop.run(lambda: self._core.commit(what, limit))
 
     def committed(
         self, partitions: Named = None, *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Return what the group has committed for these partitions (None = all assigned); None where nothing."""
         self._core.need_group("committed")
+        limit = self._seconds(timeout)
         with self._mine():
             which = named(partitions, self._core.holdings.held())
-            return self._loop.run(self._core.committed(which, self._seconds(timeout)))
+            return self._loop.run(lambda: self._core.committed(which, limit))
 
     def position(self, partition: TopicPartition, *, timeout: float | None = None) -> int:
         """Return the offset of the next record that `poll` returns of an assigned partition."""
         one = partition_of(partition)
+        limit = self._seconds(timeout)
         with self._mine():
-            return self._loop.run(self._core.position(one, self._seconds(timeout)))
+            return self._loop.run(lambda: self._core.position(one, limit))
 
     def beginning_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
         """Return the first offset of these partitions, None = of all assigned; any partition may be asked for."""
+        limit = self._seconds(timeout)
         with self._mine():
             which = named(partitions, self._core.holdings.held())
-            return self._loop.run(self._core.ends(which, EARLIEST, self._seconds(timeout)))
+            return self._loop.run(lambda: self._core.ends(which, EARLIEST, limit))
 
     def end_offsets(self, partitions: Named = None, *, timeout: float | None = None) -> dict[TopicPartition, int]:
         """Return the offset after the last readable record of these partitions, None = of all assigned."""
+        limit = self._seconds(timeout)
         with self._mine():
             which = named(partitions, self._core.holdings.held())
-            return self._loop.run(self._core.ends(which, LATEST, self._seconds(timeout)))
+            return self._loop.run(lambda: self._core.ends(which, LATEST, limit))
 
     def offsets_for_times(
         self, times: Mapping[TopicPartition, int], *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Return for each partition the first offset whose record is not older than a time in ms; None = all are older."""
         wanted = to_look_up(times)
+        limit = self._seconds(timeout)
         with self._mine():
-            return self._loop.run(self._core.by_time(wanted, self._seconds(timeout)))
+            return self._loop.run(lambda: self._core.by_time(wanted, limit))
 
     def partitions_for(self, topic: str, *, timeout: float | None = None) -> list[int]:
         """Return the numbers of a topic's partitions; [] when there is no such topic. `Admin` tells their leaders."""
         text("topic name", topic)
         limit = self._seconds(timeout)
         with self._mine():
-            infos = self._loop.run(self._core.within(limit, "partitions_for", self._link.topics([topic])))
+            infos = self._loop.run(lambda: self._core.within(limit, "partitions_for", self._link.topics([topic])))
         return [info.partition for info in infos[topic].partitions] if topic in infos else []
 
     def topics(self, *, timeout: float | None = None) -> set[str]:
         """Return the names of all topics that this client may see, internal ones left out."""
         limit = self._seconds(timeout)
         with self._mine():
-            infos = self._loop.run(self._core.within(limit, "topics", self._link.topics()))
+            infos = self._loop.run(lambda: self._core.within(limit, "topics", self._link.topics()))
         return {name for name, info in infos.items() if not info.internal}
 
     def _seconds(self, timeout: float | None) -> float:
@@ -411,7 +417,8 @@ class Consumer(face.Consumer):
     def close(self, timeout: float | None = None) -> None:
         """Commit what was polled if that is automatic, leave the group (unless a static member), and end.
 
-        Closing twice is fine; in a forked child it does nothing. `on_revoked` and waiting commit callbacks are called.
+        Closing twice is fine, and ends what a Ctrl-C left; in a forked child it does nothing. `on_revoked` and waiting
+        commit callbacks are called.
 
         Args:
             timeout: seconds for commit and leaving; None = 30. What can't be done by then is given up, with a warning in
@@ -420,27 +427,33 @@ class Consumer(face.Consumer):
         Raises:
             UsageError: another thread is in a call; `wakeup` ends its poll.
         """
-        if self._closed or os.getpid() != self._pid:
+        if not self._loop.alive or os.getpid() != self._pid:
             return
         limit = seconds(timeout)
-        core = self._core
-        with self._turn.call(self._mend):
-            core.end_by(CLOSE_S if limit is None else limit)
+        with self._turn:
+            self._mend()
             try:
-                self._drive(depart(core))
+                if not self._closed:  # else Ctrl-C came when the end was near
+                    self._part(CLOSE_S if limit is None else limit)
             finally:
-                try:
-                    self._loop.run(core.close())
-                    self._drive(call_back(core))
-                finally:
-                    self._closed = True
-                    self._handover.attention = True
-                    self._end()
+                self._closed = True
+                self._handover.attention = True
+                self._end()
+
+    def _part(self, limit: float) -> None:
+        """Give up what is held, and leave."""
+        core = self._core
+        core.end_by(limit)
+        try:
+            self._drive(depart(core))
+        finally:
+            self._loop.run(core.close)
+            self._drive(call_back(core))
 
     def _end(self) -> None:
         self._fetcher.close()
         with contextlib.suppress(OdradekError):
-            self._loop.run(self._cluster.close(), 1.0)
+            self._loop.run(self._cluster.close, 1.0)
         self._loop.close()
 
     def __enter__(self) -> Self:

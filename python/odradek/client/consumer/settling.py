@@ -24,9 +24,9 @@ _log = logging.getLogger("odradek.client.consumer")
 
 @dataclass(slots=True)
 class Run:
-    """Something of ours to await on the consumer's loop."""
+    """Something of ours to make and await on the consumer's loop."""
 
-    work: Coroutine[Any, Any, object]
+    work: Callable[[], Coroutine[Any, Any, object]]
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def give_up(core: "Core", partitions: Sequence[TopicPartition]) -> Steps:
     try:
         if core.auto_commit:
             try:
-                yield Run(core.commit_before(going))
+                yield Run(lambda: core.commit_before(going))
             except OdradekError as error:
                 _log.warning("records of %s may be read again: %s", _names(going), error)
         yield from _tell(core.holdings.callbacks.on_revoked, _told_of(core, going))
