@@ -500,7 +500,10 @@ class ClassicGroup:
         return ErrorCode.NONE if member_id in self.members.by_id else ErrorCode.UNKNOWN_MEMBER_ID
 
     def _after_losses(self, size: int, now_ms: float) -> None:
-        """Go on without some of `size` members, or without ids that were given out: they have no part in a generation."""
+        """Go on without some of `size` members, or without ids that were given out: they have no part in a generation.
+
+        Apache Kafka does have a settled group rebalance when such an id leaves, as it does not when one lapses.
+        """
         if len(self.members) < size and self.state in {State.STABLE, State.COMPLETING_REBALANCE}:
             self.rebalance(now_ms)
         else:
