@@ -247,7 +247,7 @@ def test_ctrl_c_anywhere_in_close_leaves_nothing_that_closing_again_does_not_end
         read(reader, 1)  # which there is to commit
         finished = interrupted(lambda: reader.close() or "closed", place)  # noqa: B023
         reader.close()
-        until(lambda: os_threads() == threads, what=f"the end, interrupted at place {place}")
+        until(lambda: os_threads() <= threads, what=f"the end, interrupted at place {place}")
         with pytest.raises(ClosedError):
             reader.position(one)
         if finished:
