@@ -113,7 +113,8 @@ class Consumer(face.Consumer):
         core = self._core
         # No calls for arguments that are seen to be right: a few calls are a tenth of what a small poll takes.
         most = self._most if max_records is None else most_of(max_records, self._most)
-        if type(timeout) not in {float, int} or not timeout >= 0:  # type: ignore[operator]
+        kind = type(timeout)
+        if (kind is not float and kind is not int) or not timeout >= 0:  # type: ignore[operator]
             timeout = seconds(timeout)
         with self._turn:
             self._begin_poll()
