@@ -13,9 +13,14 @@ fn wrong(what: &str, given: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
     PyTypeError::new_err(format!("{what} is {}; it must be {allowed}", class_of(given)))
 }
 
-/// A number beyond the range keeps its own error, which says so.
-fn unless_beyond(py: Python<'_>, error: PyErr, named: PyErr) -> PyErr {
-    if error.is_instance_of::<PyTypeError>(py) { named } else { error }
+/// A number; one beyond the range keeps its own error, which says so.
+fn number<'a, 'py, T>(given: Borrowed<'a, 'py, PyAny>, what: &str, allowed: &str) -> PyResult<T>
+where
+    T: FromPyObject<'a, 'py, Error = PyErr>,
+{
+    given.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyTypeError>(given.py()) { wrong(what, &given, allowed) } else { error }
+    })
 }
 
 /// `partition`.
@@ -26,10 +31,7 @@ impl<'py> FromPyObject<'_, 'py> for PartitionNumber {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        given
-            .extract()
-            .map(Self)
-            .map_err(|error: PyErr| unless_beyond(given.py(), error, wrong("partition", &given, "int or None")))
+        number(given, "partition", "int or None").map(Self)
     }
 }
 
@@ -41,8 +43,7 @@ impl<'py> FromPyObject<'_, 'py> for TimestampMs {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let named = || wrong("timestamp_ms", &given, "int, ms since 1970, or None");
-        given.extract().map(Self).map_err(|error: PyErr| unless_beyond(given.py(), error, named()))
+        number(given, "timestamp_ms", "int, ms since 1970, or None").map(Self)
     }
 }
 
@@ -54,8 +55,7 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let named = || wrong("timeout", &given, "a number of seconds, or None");
-        given.extract().map(Self).map_err(|error: PyErr| unless_beyond(given.py(), error, named()))
+        number(given, "timeout", "a number of seconds, or None").map(Self)
     }
 }
 
